@@ -1,0 +1,21 @@
+"""Core types and formulas: tensors only; no files, no rendering."""
+
+from splatkit.core.cameras import Cameras, intrinsics
+from splatkit.core.checks import all_finite, check
+from splatkit.core.errors import SplatkitError, UsageError
+from splatkit.core.gaussians import PARAMETER_NAMES, Gaussians
+from splatkit.core.scene import Photo, Scene, camera_of
+
+__all__ = [
+    "PARAMETER_NAMES",
+    "Cameras",
+    "Gaussians",
+    "Photo",
+    "Scene",
+    "SplatkitError",
+    "UsageError",
+    "all_finite",
+    "camera_of",
+    "check",
+    "intrinsics",
+]

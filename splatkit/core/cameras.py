@@ -1,0 +1,69 @@
+"""A batch of cameras of one image size, OpenCV axes (x right, y down, z forward)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from splatkit.core.checks import check
+from splatkit.core.errors import SplatkitError
+
+CAMERA_MODELS = ("pinhole",)
+
+
+@dataclass
+class Cameras:
+    """C cameras that share one image size and one projection model."""
+
+    viewmats: Tensor
+    """[C,4,4] camera_from_world, rigid; the last row is 0 0 0 1."""
+    Ks: Tensor
+    """[C,3,3] intrinsics in pixels; the centre of the first pixel is at (0.5, 0.5); no skew."""
+    width: int
+    """Image width, pixels, at least 1."""
+    height: int
+    """Image height, pixels, at least 1."""
+    model: str = "pinhole"
+    """Projection model, one of ``CAMERA_MODELS``."""
+
+    def __post_init__(self) -> None:
+        check(viewmats=(self.viewmats, "C 4 4"), Ks=(self.Ks, "C 3 3"))
+        if self.width < 1 or self.height < 1:
+            raise SplatkitError(
+                f"cameras: expected an image of at least 1x1 pixels, got {self.width}x{self.height}"
+            )
+        if self.model not in CAMERA_MODELS:
+            raise SplatkitError(
+                f"cameras: expected a model out of {', '.join(CAMERA_MODELS)}, got {self.model!r}"
+            )
+
+    def __len__(self) -> int:
+        return self.viewmats.shape[0]
+
+    def __getitem__(self, index: Tensor | slice) -> Cameras:
+        """The cameras that a mask, an index tensor or a slice selects (always a batch)."""
+        return Cameras(self.viewmats[index], self.Ks[index], self.width, self.height, self.model)
+
+    def to(self, target: torch.device | torch.dtype | str) -> Cameras:
+        """A copy on another device or with another float dtype."""
+        return Cameras(
+            self.viewmats.to(target), self.Ks.to(target), self.width, self.height, self.model
+        )
+
+    @property
+    def positions(self) -> Tensor:
+        """[C,3] camera centres in the world frame."""
+        rotations = self.viewmats[:, :3, :3]
+        return -(rotations.mT @ self.viewmats[:, :3, 3:]).squeeze(-1)
+
+    def resized(self, width: int, height: int) -> Cameras:
+        """The same views on an image of another size."""
+        factors = self.Ks.new_tensor([width / self.width, height / self.height, 1.0])
+        return Cameras(self.viewmats, self.Ks * factors[:, None], width, height, self.model)
+
+
+def intrinsics(fx: float, fy: float, cx: float, cy: float) -> Tensor:
+    """[3,3] float64 pinhole matrix from focal lengths and principal point, pixels."""
+    return torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float64)
