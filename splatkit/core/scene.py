@@ -34,7 +34,7 @@ class Photo:
     held_out: bool = False
     """True for photos that evaluation uses and training never sees."""
     mask_path: Path | None = None
-    """8-bit image of the same size: 0 where the pixel does not count (undistortion border, mask)."""
+    """8-bit image of the same size: 0 where a pixel does not count (blank border, mask)."""
     exposure: float | None = None
     """EXIF exposure value at ISO 100 (log2), when the photo states it."""
     gps: tuple[float, float, float] | None = None

@@ -244,7 +244,7 @@ def _median_depth(weights: Tensor, after: Tensor, depths: Tensor) -> Tensor:
 
 def _top_k(weights: Tensor, ids: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """[P,k] largest weights (equal ones: the nearer first) and their Gaussians, -1 where none."""
-    order = torch.sort(weights, -1, descending=True, stable=True).indices[:, :k]
+    order = torch.sort(weights, dim=-1, descending=True, stable=True).indices[:, :k]
     best = weights.gather(-1, order)
     chosen = torch.where(best > 0, ids[order], -1).int()
     missing = k - order.shape[1]
