@@ -1,0 +1,118 @@
+"""Atomic writes: complete or absent, whatever goes wrong in between."""
+
+from pathlib import Path
+
+import pytest
+
+from splatkit.core import SplatkitError
+from splatkit.io.files import (
+    atomic_path,
+    read_json,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def interrupted(target, fault):
+    """Write half a file, then meet a fault."""
+    with atomic_path(target) as temporary:
+        temporary.write_text("half")
+        fault(temporary)
+
+
+def fill_and_stop(temporary):
+    temporary.mkdir()
+    (temporary / "x").write_text("new")
+    raise KeyboardInterrupt
+
+
+def test_file_appears_whole_with_its_suffix_kept_for_writers(tmp_path):
+    target = tmp_path / "deep" / "scene.ply"
+    with atomic_path(target) as temporary:
+        assert temporary.suffix == ".ply"
+        assert temporary.parent == target.parent
+        temporary.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert names(target.parent) == ["scene.ply"]
+
+
+def test_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError):
+        interrupted(target, lambda temporary: 1 / 0)
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_folder_replaces_folder(tmp_path):
+    target = tmp_path / "scene"
+    for text in ("one", "two"):
+        with atomic_path(target) as temporary:
+            temporary.mkdir()
+            (temporary / "x").write_text(text)
+    assert (target / "x").read_text() == "two"
+    assert names(tmp_path) == ["scene"]
+
+
+def test_interrupted_folder_keeps_the_old_one(tmp_path):
+    target = tmp_path / "scene"
+    target.mkdir()
+    (target / "x").write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(target) as temporary:
+        fill_and_stop(temporary)
+    assert (target / "x").read_text() == "old"
+    assert names(tmp_path) == ["scene"]
+
+
+def test_full_disk_is_one_line_that_names_the_file(tmp_path):
+    """/dev/full answers every write with ENOSPC, as a full disk does."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this system")
+    (tmp_path / "a.bin").write_bytes(b"old")
+    with pytest.raises(SplatkitError, match=r"a\.bin: the disk is full") as caught:
+        interrupted(tmp_path / "a.bin", lambda temporary: full.write_bytes(b"x"))
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "a.bin").read_bytes() == b"old"
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SplatkitError, match="cannot be written"):
+        write_text(tmp_path / "file" / "x.txt", "no")
+
+
+def test_nothing_written_is_an_error(tmp_path):
+    with pytest.raises(SplatkitError, match="nothing was written"), atomic_path(tmp_path / "a"):
+        pass
+
+
+def test_json_round_trip_and_refusals(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": [1, 2.5, "ä"]})
+    assert read_json(path) == {"a": [1, 2.5, "ä"]}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))
+    for text in ("{", "[" * 100000, "\x00"):
+        path.write_text(text)
+        with pytest.raises(SplatkitError, match=r"a\.json: expected a JSON document"):
+            read_json(path)
+    with pytest.raises(SplatkitError, match="cannot be read"):
+        read_json(tmp_path / "none.json")
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / ".scene.123.tmp.ply").write_text("half")
+    (tmp_path / ".images.99.tmp").mkdir()
+    (tmp_path / "keep.tmp.ply").write_text("mine")
+    remove_leftovers(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["keep.tmp.ply", "sub"]
