@@ -1,0 +1,75 @@
+"""Which function reads, writes and describes which scene format: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splatkit.core import Gaussians, SplatkitError, UsageError
+from splatkit.io import ply
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format of Gaussians."""
+
+    name: str
+    suffix: str
+    """Of the files, with its dot, in lower case."""
+    magic: bytes
+    """What the files begin with."""
+    read: Callable[[Path], Gaussians]
+    write: Callable[[Gaussians, Path], None]
+    info: Callable[[Path], dict[str, Any]]
+
+
+FORMATS: tuple[Format, ...] = (Format("ply", ".ply", ply.MAGIC, ply.read, ply.write, ply.info),)
+
+
+def read_gaussians(path: Path | str) -> Gaussians:
+    """Read Gaussians from a file of any known format (broken rows are left out with a warning).
+
+    Raises:
+        SplatkitError: the file is missing, damaged or of another kind.
+    """
+    path = Path(path)
+    return _format_of(path).read(path)
+
+
+def write_gaussians(gaussians: Gaussians, path: Path | str) -> None:
+    """Write Gaussians atomically in the format that the suffix names.
+
+    Raises:
+        UsageError: no format has this suffix.
+    """
+    path = Path(path)
+    for known in FORMATS:
+        if path.suffix.lower() == known.suffix:
+            known.write(gaussians, path)
+            return
+    raise UsageError(f"{path}: expected a file name ending in {_suffixes()}")
+
+
+def info(path: Path | str) -> dict[str, Any]:
+    """Describe a scene file in values that JSON can hold."""
+    path = Path(path)
+    return _format_of(path).info(path)
+
+
+def _format_of(path: Path) -> Format:
+    """The format by the first bytes, whatever the file is called."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(16)
+    except OSError as error:
+        raise SplatkitError(f"{path}: cannot be read ({error.strerror})") from error
+    for known in FORMATS:
+        if start.startswith(known.magic):
+            return known
+    raise SplatkitError(f"{path}: expected a scene file ({_suffixes()}), got something else")
+
+
+def _suffixes() -> str:
+    return ", ".join(known.suffix for known in FORMATS)
