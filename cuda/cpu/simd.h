@@ -1,0 +1,104 @@
+// Short vectors of floats: one interface, four instruction sets.
+//
+// vfloat, vint and vmask hold `vfloat::size` lanes (16 with AVX-512, 8 with AVX2, 4 with NEON and
+// in the portable build). Formula headers are templates over T and run unchanged with T = vfloat:
+// the same names (select, fma, min, max, sqrt, exp2, ...) exist for float and double in common.h.
+//
+// Every source that includes this file is compiled once per instruction set, with SK_ISA set to
+// its name by CMake. Everything lives in an inline namespace of that name, so the linker can never
+// mix code of two sets. Such sources use no standard containers: their inline functions would be
+// compiled with the wider instructions and could be chosen by the linker for all.
+//
+// Floating-point contraction is off; fma() is a fused multiply-add where the set has one
+// (AVX-512, AVX2, NEON) and a multiply followed by an add in the portable build. So results are
+// the same for any number of threads and differ between sets in the last bits only.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#ifndef SK_ISA
+#error "simd.h: compile with SK_ISA defined (avx512, avx2, neon or portable); see CMakeLists.txt"
+#endif
+
+#if defined(_MSC_VER)
+#define SK_INLINE __forceinline
+#define SK_RESTRICT __restrict
+#else
+#define SK_INLINE inline __attribute__((always_inline))
+#define SK_RESTRICT __restrict__
+#endif
+
+#if defined(SK_ISA_AVX512)
+#include "simd_avx512.h"
+#elif defined(SK_ISA_AVX2)
+#include "simd_avx2.h"
+#elif defined(SK_ISA_NEON)
+#include "simd_neon.h"
+#else
+#include "simd_portable.h"
+#endif
+
+namespace splatkit {
+inline namespace SK_ISA {
+
+SK_INLINE vfloat operator+=(vfloat &a, vfloat b) { return a = a + b; }
+SK_INLINE vfloat operator-=(vfloat &a, vfloat b) { return a = a - b; }
+SK_INLINE vfloat operator*=(vfloat &a, vfloat b) { return a = a * b; }
+SK_INLINE vfloat operator/=(vfloat &a, vfloat b) { return a = a / b; }
+
+// The first n lanes, n from 0 to vfloat::size.
+SK_INLINE vmask first_lanes(int n) { return lane_ids() < vint(n); }
+
+SK_INLINE bool any(vmask m) { return bits(m) != 0; }
+SK_INLINE bool none(vmask m) { return bits(m) == 0; }
+SK_INLINE bool all(vmask m) { return bits(m) == (1u << vfloat::size) - 1u; }
+
+// Exactly rounded division after an exactly rounded root, not the hardware's estimate.
+SK_INLINE vfloat rsqrt(vfloat x) { return vfloat(1.0f) / sqrt(x); }
+
+// 2^x: relative error below 2e-7; 0 below -126, infinity from 128, NaN stays NaN.
+SK_INLINE vfloat exp2(vfloat x) {
+  const vfloat whole = round(min(max(x, vfloat(-126.0f)), vfloat(128.0f)));
+  const vfloat f = x - whole;
+  vfloat p = fma(vfloat(1.53458122e-4f), f, vfloat(1.33999311e-3f));
+  p = fma(p, f, vfloat(9.61848896e-3f));
+  p = fma(p, f, vfloat(5.55032878e-2f));
+  p = fma(p, f, vfloat(0.240226469f));
+  p = fma(p, f, vfloat(0.693147206f));
+  p = fma(p, f, vfloat(1.0f));
+  const vfloat result = p * power_of_two(to_int(whole));
+  return select(x < vfloat(-126.0f), vfloat(0.0f), result);
+}
+
+// e^x, relative error below 3e-7 for |x| < 80.
+SK_INLINE vfloat exp(vfloat x) {
+  // log2(e) in two parts keeps the fraction exact for large x.
+  const vfloat high(1.44269502f), low(1.92596303e-8f);
+  const vfloat whole = round(min(max(x * high, vfloat(-126.0f)), vfloat(128.0f)));
+  const vfloat f = fma(x, low, fma(x, high, -whole));
+  return exp2(f) * power_of_two(to_int(whole));
+}
+
+// Base-2 logarithm of positive normal numbers, error below 2e-7 of max(1, |result|); others: NaN.
+SK_INLINE vfloat log2(vfloat x) {
+  const vint raw = bitcast_int(x);
+  // Take the mantissa in [sqrt(1/2), sqrt(2)), so that t below stays under 0.172.
+  const vint shifted = raw - vint(0x3f3504f3);
+  const vfloat exponent = to_float(shifted >> 23);
+  const vfloat m = bitcast_float((shifted & vint(0x007fffff)) + vint(0x3f3504f3));
+  const vfloat t = (m - vfloat(1.0f)) / (m + vfloat(1.0f));
+  const vfloat tt = t * t;
+  // 2/ln 2 (t + t^3/3 + t^5/5 + ...), the series of log2((1+t)/(1-t)).
+  vfloat p = fma(vfloat(0.320598905f), tt, vfloat(0.412198584f));
+  p = fma(p, tt, vfloat(0.577078016f));
+  p = fma(p, tt, vfloat(0.961796694f));
+  p = fma(p, tt, vfloat(2.88539004f));
+  const vfloat bad = bitcast_float(vint(0x7fc00000));
+  return select(x > vfloat(0.0f), fma(p, t, exponent), bad);
+}
+
+SK_INLINE vfloat log(vfloat x) { return log2(x) * vfloat(0.693147181f); }
+
+}  // namespace SK_ISA
+}  // namespace splatkit

@@ -1,0 +1,168 @@
+#include "thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#ifndef _WIN32
+#include <unistd.h>
+#endif
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace splatkit {
+namespace {
+
+// How often an idle worker looks for the next loop before it sleeps: some 50 microseconds, more
+// than the time between two loops of one training step, less than anyone would notice.
+constexpr int SPINS = 2000;
+
+void relax() {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__) && !defined(_MSC_VER)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+int64_t process_id() {
+#ifdef _WIN32
+  return 0;
+#else
+  return getpid();
+#endif
+}
+
+struct Loop {
+  int64_t count = 0, grain = 1;
+  void (*work)(void *, int64_t, int64_t, int) = nullptr;
+  void *context = nullptr;
+};
+
+thread_local bool inside_loop = false;
+
+class Pool {
+ public:
+  explicit Pool(int threads) : process(process_id()) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
+  }
+
+  ~Pool() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      stop_ = true;
+      generation_.fetch_add(1);
+    }
+    wake_.notify_all();
+    for (std::thread &worker : workers_) worker.join();
+  }
+
+  int size() const { return (int)workers_.size() + 1; }
+
+  void run(const Loop &loop) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      loop_ = loop;
+      next_.store(0, std::memory_order_relaxed);
+      busy_.store((int)workers_.size(), std::memory_order_relaxed);
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    take(0);
+    // Workers that are still inside their last piece need at most as long as that piece.
+    for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin)
+      spin < SPINS ? relax() : std::this_thread::yield();
+  }
+
+  // Fork copies the pool but not its threads; the child makes its own.
+  const int64_t process;
+
+ private:
+  void take(int worker) {
+    inside_loop = true;
+    for (;;) {
+      const int64_t begin = next_.fetch_add(loop_.grain, std::memory_order_relaxed);
+      if (begin >= loop_.count) break;
+      loop_.work(loop_.context, begin, std::min(begin + loop_.grain, loop_.count), worker);
+    }
+    inside_loop = false;
+  }
+
+  void serve(int worker) {
+    uint64_t seen = 0;
+    for (;;) {
+      for (int spin = 0; spin < SPINS && generation_.load(std::memory_order_acquire) == seen;
+           ++spin)
+        relax();
+      if (generation_.load(std::memory_order_acquire) == seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [&] { return generation_.load() != seen; });
+      }
+      seen = generation_.load(std::memory_order_acquire);
+      if (stop_) return;
+      take(worker);
+      busy_.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<int64_t> next_{0};
+  std::atomic<int> busy_{0};
+  std::atomic<bool> stop_{false};
+  Loop loop_;
+};
+
+int default_threads() {
+  if (const char *text = std::getenv("SPLATKIT_THREADS")) {
+    const int count = std::atoi(text);
+    if (count > 0) return count;
+  }
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::mutex pool_mutex;
+std::atomic<int> wanted_threads{0};
+// Never destroyed at exit: workers then sleep, and joining them from a static destructor could
+// wait for ever on systems that stop threads first.
+Pool *pool = nullptr;
+
+}  // namespace
+
+int num_threads() {
+  int count = wanted_threads.load();
+  if (count == 0) wanted_threads.store(count = default_threads());
+  return count;
+}
+
+void set_num_threads(int count) { wanted_threads.store(count < 1 ? default_threads() : count); }
+
+void run_parallel(int64_t count, int64_t grain, void (*work)(void *, int64_t, int64_t, int),
+                  void *context) {
+  if (count <= 0) return;
+  grain = std::max<int64_t>(1, grain);
+  const int threads = num_threads();
+  if (inside_loop || threads == 1 || count <= grain) {
+    for (int64_t begin = 0; begin < count; begin += grain)
+      work(context, begin, std::min(begin + grain, count), 0);
+    return;
+  }
+  std::lock_guard<std::mutex> turn(pool_mutex);
+  if (pool && pool->process != process_id()) pool = nullptr;
+  if (pool && pool->size() != threads) {
+    delete pool;
+    pool = nullptr;
+  }
+  if (!pool) pool = new Pool(threads);
+  pool->run({count, grain, work, context});
+}
+
+}  // namespace splatkit
