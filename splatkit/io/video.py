@@ -9,6 +9,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.codec import UnknownCodecError
+from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from splatkit.core import SplatkitError, UsageError
 from splatkit.io.files import atomic_path
@@ -28,8 +31,8 @@ def find_encoder() -> str:
     """
     for name in ENCODERS:
         try:
-            av.codec.Codec(name, "w")
-        except av.codec.codec.UnknownCodecError:
+            av.Codec(name, "w")
+        except UnknownCodecError:
             continue
         return name
     raise SplatkitError(
@@ -73,13 +76,14 @@ def write_video(
         try:
             with av.open(str(temporary), "w", options={"movflags": "+faststart"}) as container:
                 stream = container.add_stream(encoder, rate=rate)
-                stream.width, stream.height = width, height
-                stream.pix_fmt = "yuv420p"
-                _describe_colors(stream.codec_context)
+                assert isinstance(stream, VideoStream)
+                context = stream.codec_context
+                context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+                _describe_colors(context)
                 if encoder == "libx264":
-                    stream.options = X264_OPTIONS
+                    context.options = dict(X264_OPTIONS)
                 else:
-                    stream.bit_rate = int(BITS_PER_PIXEL * width * height * float(rate))
+                    context.bit_rate = int(BITS_PER_PIXEL * width * height * float(rate))
 
                 def add(frame: np.ndarray) -> None:
                     if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
@@ -91,7 +95,7 @@ def write_video(
 
                 yield add
                 container.mux(stream.encode(None))
-        except av.error.FFmpegError as error:
+        except FFmpegError as error:
             # FFmpeg's errors are OSErrors by errno where they come from the system.
             raise OSError(error.errno, error.strerror, str(temporary)) from error
 

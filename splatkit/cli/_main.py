@@ -1,0 +1,123 @@
+"""Finds the command, runs it, and turns whatever stops it into one line and an exit code.
+
+A command is a module with a dataclass ``Command`` (its options, parsed by tyro) that has a
+method ``run``. Only the chosen module is imported: ``splatkit --help`` answers without torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "train": "Turn a folder of photos into a scene.",
+    "view": "Look at a scene in the browser.",
+    "render": "Make videos or pictures of a scene.",
+    "eval": "Measure a trained scene on its held-out photos.",
+    "ingest": "Only find the cameras of a folder of photos.",
+    "info": "Say what is in a scene file.",
+    "doctor": "Check this machine and this installation.",
+}
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        argv: the words behind ``splatkit``; those of this process when None.
+
+    Returns:
+        The exit code: 0 done, 1 failure, 2 bad use, 130 stopped with Ctrl-C.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = bool(os.environ.get("SPLATKIT_DEBUG"))
+    if "--debug" in words:
+        words.remove("--debug")
+        debug = True
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt as stop:
+        if debug:
+            raise
+        print(f"\n{stop or 'stopped'}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has left; a second failing flush at exit would only add noise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return getattr(error, "exit_code", EXIT_FAILURE)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        print(_short_help())
+        return 0
+    name, rest = words[0], words[1:]
+    if name in ("-h", "--help", "help"):
+        print(_full_help())
+        return 0
+    if name == "--version":
+        from splatkit import __version__
+
+        print(f"splatkit {__version__}")
+        return 0
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {close[0]}?" if close else "see: splatkit --help"
+        expected = ", ".join(COMMANDS)
+        print(f"error: expected one of {expected}; got {name!r}; {hint}", file=sys.stderr)
+        return EXIT_USAGE
+
+    from splatkit.cli._options import parse
+
+    module = importlib.import_module(f"splatkit.cli.{name}")
+    command = parse(module.Command, rest, f"splatkit {name}")
+    return command.run() or 0
+
+
+def _one_line(error: Exception) -> str:
+    """The message of an error on one line; an unforeseen one says how to see more."""
+    from splatkit.core.errors import SplatkitError
+
+    text = " ".join(str(error).split())
+    if isinstance(error, (SplatkitError, OSError)):
+        return text
+    name = type(error).__name__
+    return f"{name}: {text} (unexpected; add --debug to see where, and please report it)"
+
+
+def _short_help() -> str:
+    return "\n".join(
+        (
+            "splatkit turns photos into a scene that you can fly through.",
+            "",
+            "  splatkit train PHOTOS           photos in, scene out (runs/NAME)",
+            "  splatkit view runs/NAME         look at it in the browser",
+            "  splatkit render runs/NAME       videos of it",
+            "",
+            "splatkit --help lists every command.",
+        )
+    )
+
+
+def _full_help() -> str:
+    lines = ["usage: splatkit COMMAND [OPTIONS]", "", "commands:"]
+    lines += [f"  {name:<8} {summary}" for name, summary in COMMANDS.items()]
+    lines += [
+        "",
+        "options:",
+        "  --help      this text; behind a command, its options",
+        "  --version   the installed version",
+        "  --debug     show where an error came from",
+    ]
+    return "\n".join(lines)
