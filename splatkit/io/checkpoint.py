@@ -42,5 +42,13 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, Tensor], Any]:
         with np.load(path, allow_pickle=False) as archive:
             tensors = {name: torch.from_numpy(archive[name]) for name in archive.files}
         return tensors, json.loads(tensors.pop(_DOCUMENT).numpy().tobytes())
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as e:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as e:
         raise SplatkitError(f"{path}: expected a checkpoint, got a damaged file ({e})") from e

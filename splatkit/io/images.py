@@ -1,0 +1,224 @@
+"""The one reader and the one writer of photos.
+
+Whatever a camera or a phone wrote comes out as 8-bit RGB (or RGBA where the file has
+transparency), turned upright by its EXIF orientation, once and only here.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pillow_heif
+from PIL import ExifTags, Image, ImageOps
+
+from splatkit.core import SplatkitError
+from splatkit.io.files import atomic_path
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".hif",
+     ".avif")
+)  # fmt: skip
+MAX_PIXELS = 400_000_000
+"""A larger picture is refused before it is decoded (a phone's 200 megapixels pass)."""
+JPEG_QUALITY = 97
+_FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
+_THUMBNAIL_FOLDERS = frozenset(("thumbnails", "thumbs", "@eadir", "__macosx"))
+
+pillow_heif.register_heif_opener()
+# Pillow's own alarm is process-wide and lower; every picture passes the check in `_open`.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class PhotoInfo:
+    """What a photo's header says, for the upright picture."""
+
+    width: int
+    height: int
+    camera: str
+    """Make and model, or empty."""
+    focal: float | None
+    """Focal length in pixels of this picture by EXIF; a prior that may be wrong."""
+    exposure: float | None
+    """Exposure value at ISO 100, log2."""
+    gps: tuple[float, float, float] | None
+    """WGS84 latitude and longitude in degrees, altitude in metres."""
+
+
+def list_images(folder: Path) -> list[str]:
+    """Names of the photos in a folder, at any depth, relative with forward slashes, sorted.
+
+    Suffixes count in any case; hidden files, links that lead nowhere and thumbnail folders do
+    not. The contents are not looked at.
+    """
+    names: list[str] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [f for f in folders if f[0] != "." and f.lower() not in _THUMBNAIL_FOLDERS]
+        for file in files:
+            path = Path(parent, file)
+            if file[0] != "." and path.suffix.lower() in SUFFIXES and path.is_file():
+                names.append(path.relative_to(folder).as_posix())
+    return sorted(names)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a photo.
+
+    Returns:
+        [H,W,3] or, with transparency in the file, [H,W,4] uint8, sRGB, upright, packed.
+
+    Raises:
+        SplatkitError: the file is missing, damaged, too large, or not a photo.
+    """
+    try:
+        with _open(path) as image:
+            image.load()
+            return np.ascontiguousarray(_eight_bit(ImageOps.exif_transpose(image), path))
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def read_info(path: Path) -> PhotoInfo:
+    """Read size, camera, focal length, exposure and place from a photo's header."""
+    try:
+        with _open(path) as image:
+            exif = image.getexif()
+            details = exif.get_ifd(ExifTags.IFD.Exif)
+            gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+            width, height = image.size
+            turned = exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    make = str(exif.get(ExifTags.Base.Make) or "").strip("\0 ")
+    model = str(exif.get(ExifTags.Base.Model) or "").strip("\0 ")
+    return PhotoInfo(
+        width=height if turned else width,
+        height=width if turned else height,
+        camera=" ".join(part for part in (make, model) if part),
+        focal=_focal(details, width, height),
+        exposure=_exposure(details),
+        gps=_place(gps),
+    )
+
+
+def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Shrink [H,W,...] to ``height`` x ``width``, each new pixel the mean of those it covers."""
+    if image.shape[1] == width and image.shape[0] == height:
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def fit_within(width: int, height: int, longest: int) -> tuple[int, int]:
+    """Size of the same shape whose long side is at most ``longest`` pixels, never larger."""
+    factor = min(1.0, longest / max(width, height))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def write_image(path: Path, image: np.ndarray, quality: int = JPEG_QUALITY) -> None:
+    """Write [H,W], [H,W,3] or [H,W,4] uint8 atomically, as JPEG (4:4:4) or PNG by the suffix."""
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    options: dict[str, Any] = {"quality": quality, "subsampling": 0} if jpeg else {}
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, **options)
+
+
+_DAMAGE = (OSError, ValueError, SyntaxError, MemoryError, EOFError, IndexError, KeyError,
+           TypeError, OverflowError, ZeroDivisionError, AttributeError, RuntimeError,
+           NotImplementedError, Image.DecompressionBombError)  # fmt: skip
+"""Everything that Pillow and its plugins raise on damaged files."""
+
+
+def _open(path: Path) -> Image.Image:
+    image = Image.open(path)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        raise SplatkitError(
+            f"{path}: expected at most {MAX_PIXELS // 1_000_000} megapixels, got {width}x{height}"
+        )
+    return image
+
+
+def _damaged(path: Path, error: BaseException) -> SplatkitError:
+    if isinstance(error, FileNotFoundError):
+        return SplatkitError(f"{path}: no such file")
+    if isinstance(error, PermissionError):
+        return SplatkitError(f"{path}: cannot be read ({error.strerror})")
+    if isinstance(error, Image.UnidentifiedImageError):
+        return SplatkitError(f"{path}: expected a photo, got a file that is not one")
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return SplatkitError(f"{path}: expected a photo, got a damaged file ({reason})")
+
+
+def _eight_bit(image: Image.Image, path: Path) -> np.ndarray:
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image)
+        if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+            raise SplatkitError(f"{path}: expected 8 or 16 bits a channel, got {image.mode}")
+        # 65535 / 257 = 255: both ends of the range stay ends.
+        gray = np.round(values.astype(np.float32) / 257).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, 2)
+    transparent = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+    return np.asarray(image.convert("RGBA" if transparent else "RGB"))
+
+
+def _number(value: Any) -> float | None:
+    """An EXIF number, or None for what cameras write when they do not know."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def _focal(details: dict[int, Any], width: int, height: int) -> float | None:
+    equivalent = _number(details.get(ExifTags.Base.FocalLengthIn35mmFilm))
+    if equivalent:
+        return equivalent / _FULL_FRAME_DIAGONAL * math.hypot(width, height)
+    focal = _number(details.get(ExifTags.Base.FocalLength))
+    density = _number(details.get(ExifTags.Base.FocalPlaneXResolution))
+    taken = _number(details.get(ExifTags.Base.ExifImageWidth)) or width
+    unit = {2: 25.4, 3: 10.0, 4: 1.0}.get(
+        details.get(ExifTags.Base.FocalPlaneResolutionUnit, 2), 25.4
+    )
+    if not focal or not density:
+        return None
+    pixels = focal * density / unit * width / taken
+    # Outside these limits (fields of view of 150 and 3 degrees) the tags are nonsense.
+    return pixels if 0.13 < pixels / max(width, height) < 20 else None
+
+
+def _exposure(details: dict[int, Any]) -> float | None:
+    seconds = _number(details.get(ExifTags.Base.ExposureTime))
+    stop = _number(details.get(ExifTags.Base.FNumber))
+    speed = details.get(ExifTags.Base.ISOSpeedRatings)
+    iso = _number(speed[0] if isinstance(speed, tuple) and speed else speed)
+    if not seconds or not stop or not iso:
+        return None
+    return math.log2(stop * stop / seconds) - math.log2(iso / 100)
+
+
+def _place(gps: dict[int, Any]) -> tuple[float, float, float] | None:
+    def degrees(tag: int, reference: int, negative: str) -> float | None:
+        try:
+            d, m, s = (float(part) for part in gps[tag])
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            return None
+        value = d + m / 60 + s / 3600
+        return -value if str(gps.get(reference, "")).strip("\0 ").upper() == negative else value
+
+    latitude = degrees(ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "S")
+    longitude = degrees(ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "W")
+    if latitude is None or longitude is None or not -90 <= latitude <= 90:
+        return None
+    if not -180 <= longitude <= 180:
+        return None
+    altitude = _number(gps.get(ExifTags.GPS.GPSAltitude)) or 0.0
+    below = gps.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
+    return latitude, longitude, -altitude if below else altitude
