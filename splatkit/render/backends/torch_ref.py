@@ -12,6 +12,7 @@ from torch import Tensor
 from splatkit.core import Cameras, Gaussians
 from splatkit.core.sh import basis, count_from_degree
 from splatkit.core.transforms import rotation_from_quat
+from splatkit.render.backends._torch_step import TorchStep, l1_ssim
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.constants import DEFAULT_CONSTANTS, BlendConstants
 from splatkit.render.screen import (
@@ -228,6 +229,14 @@ class TorchReference:
         before = torch.cat((torch.ones_like(after[:, :1]), after[:, :-1]), -1)
         # The product only falls, so the splat that ends a pixel also hides all behind it.
         return torch.where(after > c.transmittance_min, alphas * before, 0), after
+
+    def l1_ssim(
+        self, rgb: Tensor, targets: Tensor, ssim_weight: float, mask: Tensor | None = None
+    ) -> tuple[float, Tensor]:
+        return l1_ssim(rgb, targets, ssim_weight, mask)
+
+    def training_step(self) -> TorchStep:
+        return TorchStep(self)
 
 
 def _median_depth(weights: Tensor, after: Tensor, depths: Tensor) -> Tensor:
