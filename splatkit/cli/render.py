@@ -1,0 +1,62 @@
+"""``splatkit render SCENE``: videos or pictures along a camera path."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from splatkit.cli._progress import follow
+
+
+@dataclass(frozen=True)
+class Command:
+    """Make videos or pictures of a scene: around it (orbit) and along the photos (captured)."""
+
+    scene: Positional[Path]
+    """A run folder, or a scene file (.ply)."""
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
+    """A folder, or FILE.mp4 for a single video. Default: RUN/renders."""
+    path: Literal["orbit", "captured"] | None = None
+    """Camera path. Default: both, or orbit for FILE.mp4."""
+    width: int | None = None
+    """Pixels. Default: as the photos, at most 1280 on the long side."""
+    height: int | None = None
+    """Pixels. Default: follows the width."""
+    frames: int = 240
+    """Frames of each path."""
+    fps: float = 30.0
+    """Frames a second of videos."""
+    format: Literal["mp4", "png"] = "mp4"
+    """Videos, or folders of numbered PNG files."""
+    outputs: str = "rgb"
+    """Any of rgb, depth, depth_median, normal, alpha; with commas."""
+    backend: str = "auto"
+    """Rasterizer: auto, cpu, torch_ref."""
+    json: bool = False
+    """Print the files as JSON."""
+
+    def run(self) -> None:
+        """Render, and print where the files are."""
+        from splatkit.export import RenderOptions, open_scene, render_scene
+        from splatkit.export.frames import PATHS
+
+        single = self.output is not None and self.output.suffix.lower() == ".mp4"
+        options = RenderOptions(
+            paths=(self.path,) if self.path else PATHS[:1] if single else PATHS,
+            width=self.width,
+            height=self.height,
+            frames=self.frames,
+            fps=self.fps,
+            format=self.format,
+            outputs=tuple(name.strip() for name in self.outputs.split(",")),
+            backend=self.backend,
+        )
+        written = follow(render_scene(open_scene(self.scene), self.output, options))
+        if self.json:
+            print(json.dumps({"files": [str(path) for path in written]}, indent=1))
+        else:
+            print("\n".join(str(path) for path in written))
