@@ -1,0 +1,1 @@
+"""Training: a Scene becomes Gaussians, step by step, as a generator of events."""

@@ -1,0 +1,138 @@
+"""Everything a training run can be told, parsed by the command line and saved with the run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import tyro
+
+from splatkit.core import UsageError
+from splatkit.train.initialize import Initialization
+from splatkit.train.schedule import Coarse, Rates
+from splatkit.train.strategy import BudgetedGrowth
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Effort that a name stands for."""
+
+    iterations: int
+    max_gaussians: int
+    long_side: int
+    """Long side of training pictures under ``--resize auto``, pixels."""
+
+
+PRESETS = {
+    "draft": Preset(iterations=6_000, max_gaussians=60_000, long_side=640),
+    "standard": Preset(iterations=12_000, max_gaussians=100_000, long_side=640),
+    "high": Preset(iterations=30_000, max_gaussians=400_000, long_side=1280),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the loss is made and how the scene grows; the defaults are what measured best."""
+
+    rates: Rates = field(default_factory=Rates)
+    coarse: Coarse = field(default_factory=Coarse)
+    growth: BudgetedGrowth = field(default_factory=BudgetedGrowth)
+    initialization: Initialization = field(default_factory=Initialization)
+    ssim_weight: float = 0.2
+    """Share of 1 - SSIM in the loss; the rest is L1."""
+    opacity_weight: float = 0.01
+    """Loss for mean opacity: lets Gaussians that explain nothing fade away."""
+    scale_weight: float = 0.01
+    """Loss for mean size, in units of the scene's extent."""
+    sh_grown_by: float = 0.4
+    """Progress at which all harmonics are in use."""
+    antialiased: bool = False
+    """Compensate opacity for the screen-space low-pass."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of a training run."""
+
+    preset: Literal["draft", "standard", "high"] = "standard"
+    """Effort: sets iterations, Gaussians and picture size where they are not given."""
+    iterations: Annotated[int | None, tyro.conf.arg(aliases=("-i",))] = None
+    """Training steps."""
+    max_gaussians: int | None = None
+    """Gaussians to grow to."""
+    sh_degree: int = 3
+    """Degree of the spherical harmonics, 0 to 4."""
+    resize: int | Literal["auto"] = "auto"
+    """1, 2, 4 or 8 divide the photos; 16 and more is their long side in pixels."""
+    test_every: int = 8
+    """Hold out every n-th photo for evaluation; 0 holds out none."""
+    time_limit: str | None = None
+    """Training ends on time with a finished schedule: 90s, 10m, 1.5h."""
+    resume: bool = False
+    """Go on from the newest checkpoint in the run folder."""
+    seed: int = 0
+    """Seed of everything that is random."""
+    threads: int = 0
+    """Threads to use; 0 takes all."""
+    backend: str = "auto"
+    """Rasterizer: auto, cpu, torch_ref."""
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        for name, least in (("iterations", 1), ("max_gaussians", 1), ("threads", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(
+                    f"--{name.replace('_', '-')}: expected at least {least}, got {value}"
+                )
+        if not 0 <= self.sh_degree <= 4:
+            raise UsageError(f"--sh-degree: expected 0 to 4, got {self.sh_degree}")
+        if self.test_every < 0 or self.test_every == 1:
+            raise UsageError(
+                f"--test-every: expected 0 (none) or at least 2, got {self.test_every}"
+            )
+        if self.resize != "auto" and self.resize not in (1, 2, 4, 8) and self.resize < 16:
+            raise UsageError(
+                f"--resize: expected auto, 1, 2, 4, 8 or a long side of at least 16 pixels, "
+                f"got {self.resize}"
+            )
+        if self.time_limit is not None:
+            seconds_from_text(self.time_limit)
+
+    @property
+    def steps(self) -> int:
+        """Training steps, from the preset where not given."""
+        return self.iterations or PRESETS[self.preset].iterations
+
+    @property
+    def budget(self) -> int:
+        """Gaussians to grow to, from the preset where not given."""
+        return self.max_gaussians or PRESETS[self.preset].max_gaussians
+
+    @property
+    def seconds(self) -> float | None:
+        """The time limit in seconds."""
+        return None if self.time_limit is None else seconds_from_text(self.time_limit)
+
+    def picture_size(self, width: int, height: int) -> tuple[int, int]:
+        """Training size of a photo of that size, pixels; photos are never enlarged."""
+        if self.resize in (1, 2, 4, 8):
+            share = 1.0 / int(self.resize)
+        else:
+            side = PRESETS[self.preset].long_side if self.resize == "auto" else self.resize
+            share = min(1.0, side / max(width, height))
+        return max(1, round(width * share)), max(1, round(height * share))
+
+
+def seconds_from_text(text: str) -> float:
+    """Seconds of ``90s``, ``10m``, ``1.5h``; a bare number is seconds.
+
+    Raises:
+        UsageError: it is none of these, or not positive.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise UsageError(f"--time-limit: expected a time like 90s, 10m or 1.5h, got {text!r}")
+    return seconds

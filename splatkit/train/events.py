@@ -1,0 +1,84 @@
+"""What training says while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from splatkit.core import Event, Gaussians
+
+
+@dataclass(frozen=True)
+class Ingested(Event):
+    """Photos have cameras now."""
+
+    seconds: float
+    """Time in this session; near 0 where everything had been done before."""
+    photos: int
+    """Photos with a camera."""
+    points: int
+    """Sparse points."""
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """Training is ready for its first step."""
+
+    photos: int
+    """Photos to learn from."""
+    width: int
+    """Width of the largest training picture, pixels."""
+    height: int
+    """Height of the largest training picture, pixels."""
+    num_gaussians: int
+    iterations: int
+    """Steps in all, as planned so far."""
+    backend: str
+    resumed_step: int = 0
+    """Step of the checkpoint that this run goes on from; 0 for a new one."""
+
+
+@dataclass(frozen=True)
+class StepDone(Event):
+    """A step is done; sent a few times a second, and for the last step."""
+
+    step: int
+    """Steps done, 1 after the first."""
+    iterations: int
+    """Steps in all; changes while a time limit plans anew."""
+    loss: float
+    """Running mean of the loss."""
+    num_gaussians: int
+    steps_per_second: float
+    seconds_left: float
+    """Estimated training time left."""
+    gaussians: Gaussians = field(repr=False)
+    """The live scene: clone what is kept beyond this event."""
+
+
+@dataclass(frozen=True)
+class Saved(Event):
+    """A file that a person may want is on the disk, complete."""
+
+    path: Path
+    what: str
+    """Plain words ("checkpoint", "scene", "statistics")."""
+
+
+@dataclass(frozen=True)
+class Evaluated(Event):
+    """Held-out photos were compared."""
+
+    stats: dict[str, Any] = field(repr=False)
+    """The contents of ``eval/stats.json``."""
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """Training has done its last step."""
+
+    step: int
+    seconds: float
+    """Training time over all sessions of this run."""
+    num_gaussians: int

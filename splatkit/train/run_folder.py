@@ -1,0 +1,101 @@
+"""Where a run keeps its things, and the log of what happened."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from splatkit.core import Event, Gaussians
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """All options of the last start."""
+        return self.root / "config.json"
+
+    @property
+    def scene(self) -> Path:
+        """Folder of the photos with their cameras."""
+        return self.root / "scene"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of training states."""
+        return self.root / "checkpoints"
+
+    @property
+    def ply(self) -> Path:
+        """The trained scene."""
+        return self.root / "exports" / "scene.ply"
+
+    @property
+    def renders(self) -> Path:
+        """Folder of held-out photos beside their renders."""
+        return self.root / "renders"
+
+    @property
+    def stats(self) -> Path:
+        """Figures of the held-out photos."""
+        return self.root / "eval" / "stats.json"
+
+    @property
+    def log(self) -> Path:
+        """One JSON document a line, one line an event."""
+        return self.root / "log.jsonl"
+
+
+def logged(work: Generator[Event, None, T], log: Path) -> Generator[Event, None, T]:
+    """Pass events on and append each to a log; a kill can cost its last line only."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    torn = log.exists() and log.stat().st_size and not log.read_bytes().endswith(b"\n")
+    with log.open("a", encoding="utf-8", buffering=1) as file:
+        if torn:
+            file.write("\n")
+        result: list[T] = []
+        for event in _capture(work, result):
+            file.write(json.dumps(_record(event)) + "\n")
+            yield event
+    return result[0]
+
+
+def read_log(log: Path) -> list[dict[str, Any]]:
+    """The log's complete lines, oldest first; an unreadable line is left out."""
+    records = []
+    if log.exists():
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                continue
+    return [record for record in records if isinstance(record, dict)]
+
+
+def _capture(work: Generator[Event, None, T], result: list[T]) -> Generator[Event, None, None]:
+    result.append((yield from work))
+
+
+def _record(event: Event) -> dict[str, Any]:
+    values = {f.name: getattr(event, f.name) for f in fields(event)}
+    plain = {k: _plain(v) for k, v in values.items() if not isinstance(v, Gaussians)}
+    return {"time": datetime.now(UTC).isoformat(), "event": type(event).__name__, **plain}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,77 @@
+"""``eval/stats.json``: what came out of a run, in figures that were measured."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from splatkit import __version__
+from splatkit.core import Scene
+from splatkit.train.evaluate import Comparison
+
+
+def make_stats(
+    name: str,
+    scene: Scene,
+    results: list[Comparison],
+    run: dict[str, Any],
+) -> dict[str, Any]:
+    """The statistics document.
+
+    Args:
+        name: what the scene is called.
+        scene: its photos, for the counts.
+        results: comparisons of the held-out photos that have a camera.
+        run: backend, iterations, seconds_ingest, seconds_train, num_gaussians, seed and
+            export_psnr.
+    """
+
+    def mean(figure: str) -> float | None:
+        return fmean(getattr(r, figure) for r in results) if results else None
+
+    held_out = len(scene.held_out_photos)
+    return {
+        "scene": name,
+        "device": device_name(),
+        **run,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "photos": {
+            "found": len(scene.photos) + len(scene.missing),
+            "registered": len(scene.photos),
+            "held_out": held_out + len(scene.missing_held_out),
+            "held_out_registered": held_out,
+        },
+        "mean": {
+            "psnr": mean("psnr"),
+            "ssim": mean("ssim"),
+            "lpips": None,
+            "psnr_cc": mean("psnr_cc"),
+        },
+        "per_photo": [{"name": r.name, "psnr": r.psnr, "ssim": r.ssim} for r in results],
+        "version": __version__,
+    }
+
+
+def device_name() -> str:
+    """The processor, as far as the system tells."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_bytes() -> int | None:
+    """Largest resident memory of this process so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

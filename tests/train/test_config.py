@@ -1,0 +1,55 @@
+"""Options: what they mean and how wrong ones are refused."""
+
+import pytest
+
+from splatkit.core import UsageError
+from splatkit.train.config import PRESETS, TrainConfig, seconds_from_text
+
+
+def test_resize_divides_or_sets_the_long_side():
+    assert TrainConfig(resize=2).picture_size(1000, 750) == (500, 375)
+    assert TrainConfig(resize=640).picture_size(750, 1000) == (480, 640)
+    assert TrainConfig(resize=1).picture_size(1000, 750) == (1000, 750)
+
+
+def test_photos_are_never_enlarged():
+    assert TrainConfig(resize=640).picture_size(400, 300) == (400, 300)
+    assert TrainConfig().picture_size(40, 30) == (40, 30)
+
+
+def test_preset_fills_what_is_not_given():
+    config = TrainConfig(preset="draft", iterations=77)
+    assert config.steps == 77
+    assert config.budget == PRESETS["draft"].max_gaussians
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("45", 45), (" 2 m ", 120)]
+)
+def test_times(text, seconds):
+    assert seconds_from_text(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "ten", "-5m", "0s", "5 days", "1e3s"])
+def test_other_times_are_refused_in_one_line(text):
+    with pytest.raises(UsageError, match="--time-limit: expected a time like") as caught:
+        TrainConfig(time_limit=text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"iterations": 0},
+        {"max_gaussians": 0},
+        {"sh_degree": 5},
+        {"resize": 3},
+        {"resize": 0},
+        {"test_every": 1},
+        {"threads": -1},
+    ],
+)
+def test_values_out_of_range_name_their_option(options):
+    option = "--" + next(iter(options)).replace("_", "-")
+    with pytest.raises(UsageError, match=option):
+        TrainConfig(**options)

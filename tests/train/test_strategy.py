@@ -1,0 +1,129 @@
+"""Growth: counts, what moves, and that the picture stays."""
+
+import pytest
+import torch
+from conftest import HEIGHT, WIDTH, make_gaussians, make_viewmats
+
+from splatkit.core import Cameras, intrinsics
+from splatkit.core.transforms import rotation_from_quat
+from splatkit.render import render
+from splatkit.train.metrics import psnr
+from splatkit.train.strategy import (
+    Budget,
+    BudgetedGrowth,
+    Model,
+    error_scores,
+    morton_order,
+    split,
+)
+
+
+def chance():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def model():
+    model = Model.start(make_gaussians(50))
+    model.gaussians.extra["label"] = torch.arange(50)
+    model.statistics.score_sum += torch.arange(50) + 1.0
+    model.statistics.visible_count += 2
+    for moments in (model.adam.first, model.adam.second):
+        for moment in moments.values():
+            moment += 1
+    return model
+
+
+def picture(gaussians):
+    camera = Cameras(
+        make_viewmats()[:1].float(),
+        intrinsics(70.0, 70.0, WIDTH / 2, HEIGHT / 2)[None].float(),
+        WIDTH,
+        HEIGHT,
+    )
+    return render(gaussians, camera, backend="torch_ref").rgb[0]
+
+
+def test_splitting_hardly_changes_the_picture(model):
+    before = picture(model.gaussians)
+    after = split(model, torch.arange(50), torch.arange(50))
+    assert len(after.gaussians) == 100
+    assert psnr(picture(after.gaussians), before) > 32
+
+
+def test_halves_straddle_the_old_centre_along_its_longest_axis(model):
+    parent = model.gaussians[torch.tensor([7])]
+    halves = split(model, torch.tensor([7]), torch.tensor([0])).gaussians
+    torch.testing.assert_close(halves.means.mean(0), parent.means[0])
+    axis = int(parent.log_scales[0].argmax())
+    apart = (halves.means[0] - halves.means[1]) / 2
+    direction = rotation_from_quat(parent.quats)[0, :, axis]
+    torch.testing.assert_close(apart.abs(), (direction * float(apart.norm())).abs())
+    # The pair is about as long as the parent was: its variance is kept within 15%.
+    variance = float(halves.scales[0, axis]) ** 2 + float(apart.norm()) ** 2
+    assert variance == pytest.approx(float(parent.scales[0, axis]) ** 2, rel=0.15)
+
+
+def test_moments_follow_the_old_and_start_at_zero_for_the_new(model):
+    after = split(model, torch.arange(50), torch.tensor([3]))
+    labels = after.gaussians.extra["label"]
+    fresh = labels == 3
+    assert int(fresh.sum()) == 2
+    for moments in (after.adam.first, after.adam.second):
+        for moment in moments.values():
+            assert not moment[fresh].any()
+            assert (moment[~fresh] == 1).all()
+
+
+def test_the_dead_move_and_the_count_stays(model):
+    model.gaussians.logit_opacities[:10] = -9.0
+    model.gaussians.means[10] = float("nan")
+    after = BudgetedGrowth().refine(model, Budget(50, 50), 0.5, chance())
+    assert len(after.gaussians) == 50
+    assert set(after.gaussians.extra["label"].tolist()) <= set(range(11, 50))
+    assert after.gaussians.finite_mask().all()
+    assert after.statistics.score_sum.sum() == 0
+
+
+def test_growth_prefers_what_is_wrong(model):
+    model.statistics.score_sum[:] = 0
+    model.statistics.score_sum[20:25] = 1
+    after = BudgetedGrowth(most_added=1.0).refine(model, Budget(50, 55), 1.0, chance())
+    counts = torch.bincount(after.gaussians.extra["label"], minlength=50)
+    assert counts[20:25].tolist() == [2] * 5
+    assert len(after.gaussians) == 55
+
+
+def test_target_runs_from_the_first_count_to_the_budget():
+    growth, budget = BudgetedGrowth(), Budget(100, 1000)
+    counts = [growth.target(p / 50, budget) for p in range(51)]
+    assert counts[0] == 100
+    assert counts[-1] == growth.target(growth.stop, budget) == 1000
+    assert counts == sorted(counts)
+
+
+def test_refinement_is_the_same_for_the_same_chance(model):
+    first, second = (
+        BudgetedGrowth().refine(model, Budget(50, 80), 0.6, chance()) for _ in range(2)
+    )
+    assert torch.equal(first.gaussians.means, second.gaussians.means)
+
+
+def test_scores_are_means_over_views(model):
+    model.statistics.visible_count[0] = 0
+    scores = error_scores(model.statistics)
+    assert float(scores[1]) == pytest.approx(1.0)
+    assert torch.isfinite(scores).all()
+
+
+def test_nothing_left_alive_is_survived(model):
+    model.gaussians.logit_opacities[:] = -20.0
+    after = BudgetedGrowth().refine(model, Budget(50, 100), 0.5, chance())
+    assert len(after.gaussians) == 0
+
+
+def test_morton_order_keeps_neighbours_together():
+    corners = torch.tensor([[0.0, 0, 0], [1, 1, 1], [0.01, 0, 0], [0.99, 1, 1]])
+    assert set(morton_order(corners)[:2].tolist()) == {0, 2}
+    assert morton_order(torch.zeros(0, 3)).shape == (0,)
+    assert sorted(morton_order(torch.zeros(4, 3)).tolist()) == [0, 1, 2, 3]
