@@ -62,7 +62,7 @@ def find_model(folder: Path) -> Path | None:
     """
     for place in (folder, *(folder / sub for sub in _MODEL_PLACES)):
         found = [place] if _images_file(place) else []
-        if place != folder and place.is_dir():
+        if place.is_dir():
             found += sorted(sub for sub in place.iterdir() if sub.is_dir() and _images_file(sub))
         if found:
             return max(found, key=lambda f: _images_file(f).stat().st_size)  # type: ignore[union-attr]

@@ -28,7 +28,7 @@ MAX_PIXELS = 400_000_000
 """A larger picture is refused before it is decoded (a phone's 200 megapixels pass)."""
 JPEG_QUALITY = 97
 _FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
-_THUMBNAIL_FOLDERS = frozenset(("thumbnails", "thumbs", "@eadir", "__macosx"))
+_OTHER_FOLDERS = frozenset(("thumbnails", "thumbs", "@eadir", "__macosx", "mask", "masks"))
 
 pillow_heif.register_heif_opener()
 # Pillow's own alarm is process-wide and lower; every picture passes the check in `_open`.
@@ -49,17 +49,23 @@ class PhotoInfo:
     """Exposure value at ISO 100, log2."""
     gps: tuple[float, float, float] | None
     """WGS84 latitude and longitude in degrees, altitude in metres."""
+    turned: bool
+    """Whether EXIF says that the stored picture has to be turned to be upright."""
+    lying: bool
+    """Whether that turn is by a quarter, so that the stored picture has its sides exchanged."""
+    transparent: bool
+    """Whether the picture has an alpha channel."""
 
 
 def list_images(folder: Path) -> list[str]:
     """Names of the photos in a folder, at any depth, relative with forward slashes, sorted.
 
-    Suffixes count in any case; hidden files, links that lead nowhere and thumbnail folders do
-    not. The contents are not looked at.
+    Suffixes count in any case; hidden files, links that lead nowhere and folders of thumbnails
+    and masks do not. The contents are not looked at.
     """
     names: list[str] = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if f[0] != "." and f.lower() not in _THUMBNAIL_FOLDERS]
+        folders[:] = [f for f in folders if f[0] != "." and f.lower() not in _OTHER_FOLDERS]
         for file in files:
             path = Path(parent, file)
             if file[0] != "." and path.suffix.lower() in SUFFIXES and path.is_file():
@@ -67,11 +73,16 @@ def list_images(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
     """Read a photo.
 
+    Args:
+        path: the file.
+        upright: turn the picture as EXIF says; False is for cameras that other programs
+            computed from the picture as it is stored.
+
     Returns:
-        [H,W,3] or, with transparency in the file, [H,W,4] uint8, sRGB, upright, packed.
+        [H,W,3] or, with transparency in the file, [H,W,4] uint8, sRGB, packed.
 
     Raises:
         SplatkitError: the file is missing, damaged, too large, or not a photo.
@@ -79,7 +90,8 @@ def read_image(path: Path) -> np.ndarray:
     try:
         with _open(path) as image:
             image.load()
-            return np.ascontiguousarray(_eight_bit(ImageOps.exif_transpose(image), path))
+            turned = ImageOps.exif_transpose(image) if upright else image
+            return np.ascontiguousarray(_eight_bit(turned, path))
     except _DAMAGE as error:
         raise _damaged(path, error) from error
 
@@ -92,18 +104,23 @@ def read_info(path: Path) -> PhotoInfo:
             details = exif.get_ifd(ExifTags.IFD.Exif)
             gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
             width, height = image.size
-            turned = exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+            turn = exif.get(ExifTags.Base.Orientation)
+            transparent = _is_transparent(image)
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     make = str(exif.get(ExifTags.Base.Make) or "").strip("\0 ")
     model = str(exif.get(ExifTags.Base.Model) or "").strip("\0 ")
+    lying = turn in (5, 6, 7, 8)
     return PhotoInfo(
-        width=height if turned else width,
-        height=width if turned else height,
+        width=height if lying else width,
+        height=width if lying else height,
         camera=" ".join(part for part in (make, model) if part),
         focal=_focal(details, width, height),
         exposure=_exposure(details),
         gps=_place(gps),
+        turned=lying or turn in (2, 3, 4),
+        lying=lying,
+        transparent=transparent,
     )
 
 
@@ -164,8 +181,11 @@ def _eight_bit(image: Image.Image, path: Path) -> np.ndarray:
         # 65535 / 257 = 255: both ends of the range stay ends.
         gray = np.round(values.astype(np.float32) / 257).astype(np.uint8)
         return np.repeat(gray[..., None], 3, 2)
-    transparent = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-    return np.asarray(image.convert("RGBA" if transparent else "RGB"))
+    return np.asarray(image.convert("RGBA" if _is_transparent(image) else "RGB"))
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
 def _number(value: Any) -> float | None:

@@ -79,6 +79,8 @@ class Lens:
 
     def resized(self, width: int, height: int) -> Lens:
         """The same lens for a picture of another size."""
+        if (width, height) == (self.width, self.height):
+            return self
         across, down = width / self.width, height / self.height
         factors = {"f": (across + down) / 2, "fx": across, "cx": across, "fy": down, "cy": down}
         names = PARAMETER_NAMES[self.model].split()

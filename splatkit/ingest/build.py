@@ -1,0 +1,197 @@
+"""From photos with cameras to a scene on the disk: pinhole photos, masks, the world frame."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from splatkit.core import Event, Note, Photo, Progress, Scene, SplatkitError
+from splatkit.ingest.frame import points_in_world, pose_in_world, source_from_world
+from splatkit.ingest.sources import Cameras, Posed
+from splatkit.ingest.undistort import Undistortion
+from splatkit.io.files import atomic_path
+from splatkit.io.images import PhotoInfo, read_image, read_info, resize_area, write_image
+from splatkit.io.lenses import Lens
+from splatkit.io.scene import save_scene
+
+IMAGES, MASKS = "images", "masks"
+_AS_IS = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class _Ready:
+    photo: Photo
+    transparent: bool
+
+
+def build_scene(
+    cameras: Cameras, held_out: frozenset[str], out: Path, threads: int
+) -> Generator[Event, None, Path]:
+    """Undistort every photo and write the scene.
+
+    Photos that cannot be read are left out with a warning.
+
+    Returns:
+        ``out``, complete.
+    """
+    points = cameras.points
+    frame = source_from_world(
+        np.stack([posed.camera_from_source for posed in cameras.posed]), points
+    )
+    lenses: dict[Lens, Undistortion] = {}
+    ready: list[_Ready] = []
+    missing = dict(cameras.missing)
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        jobs = {
+            pool.submit(_prepare, posed, frame, posed.name in held_out, out, lenses): posed.name
+            for posed in cameras.posed
+        }
+        try:
+            for job in as_completed(jobs):
+                try:
+                    ready.append(job.result())
+                except _UnreadablePhotoError as error:
+                    missing[jobs[job]] = "cannot be read"
+                    yield Note(f"left out: {error}", warning=True)
+                yield Progress("Undistorting photos", len(ready), len(jobs), jobs[job])
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if not ready:
+        raise SplatkitError(f"{out}: none of the {len(jobs)} photos could be read")
+    colors = torch.from_numpy(cameras.colors.astype(np.float32) / 255)
+    scene = Scene(
+        photos=sorted((item.photo for item in ready), key=lambda photo: photo.name),
+        points=torch.from_numpy(points_in_world(points, frame).astype(np.float32)),
+        point_colors=colors,
+        source_from_world=torch.from_numpy(frame),
+        missing=dict(sorted(missing.items())),
+        missing_held_out=sorted(held_out & set(missing)),
+        background=(1.0, 1.0, 1.0) if any(item.transparent for item in ready) else None,
+    )
+    return save_scene(scene, out)
+
+
+class _UnreadablePhotoError(SplatkitError):
+    """One photo is at fault, not the work as a whole."""
+
+
+def _prepare(
+    posed: Posed, frame: np.ndarray, held_out: bool, out: Path, lenses: dict[Lens, Undistortion]
+) -> _Ready:
+    try:
+        info = read_info(posed.path)
+    except SplatkitError as error:
+        raise _UnreadablePhotoError(str(error)) from error
+    size = (info.width, info.height)
+    lens, upright = posed.lens, posed.upright
+    if (
+        not upright
+        and info.turned
+        and not _same_shape(lens, size[::-1])
+        and _same_shape(lens, size)
+    ):
+        upright = True  # the other program turned it as well
+    if not upright and info.turned and _same_shape(lens, size[::-1]):
+        size = size[::-1]
+    if (lens.width, lens.height) != size:
+        if not _same_shape(lens, size):
+            raise SplatkitError(
+                f"{posed.path}: expected {lens.width}x{lens.height} as its camera says, got "
+                f"{size[0]}x{size[1]}"
+            )
+        lens = lens.resized(*size)
+    # Two threads may compute the same lens at first; the results are equal.
+    undistort = lenses.get(lens) or lenses.setdefault(lens, Undistortion(lens))
+    as_is = not undistort.needed and not info.turned and posed.path.suffix.lower() in _AS_IS
+    target = _target(posed.name, out / IMAGES, info.transparent, as_is)
+    if not target.is_file():
+        if as_is:
+            _link(posed.path, target)
+        else:
+            try:
+                image = read_image(posed.path, upright=upright)
+            except SplatkitError as error:
+                raise _UnreadablePhotoError(str(error)) from error
+            write_image(target, undistort(image))
+    mask = _mask(posed, undistort, out / MASKS)
+    pinhole = undistort.pinhole
+    photo = Photo(
+        name=posed.name,
+        path=target,
+        width=pinhole.width,
+        height=pinhole.height,
+        viewmat=torch.from_numpy(pose_in_world(posed.camera_from_source, frame)),
+        K=torch.from_numpy(pinhole.K),
+        camera_id=posed.camera_id,
+        held_out=held_out,
+        mask_path=mask,
+        exposure=info.exposure,
+        gps=info.gps,
+    )
+    return _Ready(photo, info.transparent)
+
+
+def _fit_lens(posed: Posed, info: PhotoInfo) -> tuple[Lens, bool]:
+    """The lens at the photo's own size, and whether the photo has to be turned for it."""
+    upright = (info.width, info.height)
+    stored = upright[::-1] if info.lying else upright
+    for size, turn in ((upright, True), (stored, False)):
+        # The shape decides where it can; where it cannot, the maker of the cameras does.
+        if _same_shape(posed.lens, size) and (turn == posed.upright or info.lying):
+            return posed.lens.resized(*size), turn
+    raise SplatkitError(
+        f"{posed.path}: expected {posed.lens.width}x{posed.lens.height} as its camera says, got "
+        f"{info.width}x{info.height}"
+    )
+
+
+def _same_shape(lens: Lens, size: tuple[int, int]) -> bool:
+    """Whether a picture is the lens's picture at some size (a pixel of rounding allowed)."""
+    across, down = size[0] / lens.width, size[1] / lens.height
+    return abs(across - down) * max(lens.width, lens.height) <= 1.5
+
+
+def _target(name: str, folder: Path, transparent: bool, as_is: bool) -> Path:
+    """Where the pinhole photo goes; another suffix is added to the old one, not put for it."""
+    suffix = Path(name).suffix.lower()
+    wanted = (".png",) if transparent else (".jpg", ".jpeg")
+    inside = name.replace("..", "_").lstrip("/\\").replace(":", "_")
+    return folder / (inside if as_is or suffix in wanted else inside + wanted[0])
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same bytes in another place, without taking more of the disk where that is possible."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _mask(posed: Posed, undistort: Undistortion, folder: Path) -> Path | None:
+    """Write what is blank after undistortion or masked by the user, where anything is."""
+    if posed.mask_path is None and undistort.mask is None:
+        return None
+    target = folder / (posed.name.replace("..", "_").lstrip("/\\").replace(":", "_") + ".png")
+    if target.is_file():
+        return target
+    mask = undistort.mask
+    if posed.mask_path is not None:
+        given = read_image(posed.mask_path, upright=posed.upright)[..., :3].max(2)
+        lens = undistort.lens
+        if given.shape != (lens.height, lens.width):
+            given = resize_area(given, lens.width, lens.height)
+        given = np.where(undistort(given) < 128, 0, 255).astype(np.uint8)
+        mask = given if mask is None else cv2.min(mask, given)
+    assert mask is not None
+    write_image(target, mask)
+    return target

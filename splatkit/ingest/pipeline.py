@@ -1,0 +1,107 @@
+"""The one function that turns photos into a scene."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from splatkit.core import Event, Note, SplatkitError, UsageError
+from splatkit.ingest.build import IMAGES, MASKS, build_scene
+from splatkit.ingest.config import IngestConfig
+from splatkit.ingest.sources import Source, find_source
+from splatkit.ingest.split import choose_held_out
+from splatkit.io.files import read_json, remove_leftovers, write_json
+from splatkit.io.scene import POINTS_FILE, SCENE_FILE, load_scene
+
+STATE_FILE = "ingest.json"
+WORK = "work"
+
+
+def ingest(
+    source: Path | str, out: Path | str, config: IngestConfig | None = None
+) -> Generator[Event, None, Path]:
+    """Turn photos into a scene folder.
+
+    Work that an earlier call with the same photos and settings finished is used again; a call
+    that was stopped goes on at the stage where it stopped.
+
+    Args:
+        source: a folder of photos, a COLMAP project, or a folder or file of transforms.json.
+        out: the scene folder to make.
+        config: what can be set.
+
+    Returns:
+        ``out``, for ``splatkit.io.scene.load_scene``.
+
+    Raises:
+        SplatkitError: the photos cannot become a scene; the message says what to do.
+    """
+    source, out, config = Path(source), Path(out), config or IngestConfig()
+    try:
+        found = find_source(source, config)
+    except OSError as error:
+        raise SplatkitError(f"{source}: cannot be read ({error.strerror})") from error
+    held_out = choose_held_out(found.names, config, found.held_out)
+    state = _state(source, found, held_out, config)
+    if _is_current(out, state):
+        yield Note(f"{out}: the scene is there already and its photos have not changed")
+        return out
+    yield Note(f"Found {len(found.names)} photos with {_cameras_from(found)}")
+    cameras = found.cameras
+    if cameras is None:
+        raise SplatkitError("structure from motion")
+    yield from build_scene(cameras, held_out, out, config.threads)
+    scene = load_scene(out)
+    yield Note(
+        f"Scene: {len(scene.photos)} of {len(found.names)} photos, {len(scene.points)} points, "
+        f"{len(scene.held_out_photos)} held out"
+    )
+    return out
+
+
+def _cameras_from(found: Source) -> str:
+    return "no cameras yet" if found.cameras is None else f"cameras from a {found.kind}"
+
+
+def _state(
+    source: Path, found: Source, held_out: frozenset[str], config: IngestConfig
+) -> dict[str, Any]:
+    """All that the result depends on, in values that JSON can hold."""
+    files = []
+    for name in found.names:
+        path = found.folder / name
+        # A frame of transforms.json may be named outside the folder or not exist.
+        stat = path.stat() if path.is_file() else None
+        files.append([name, stat.st_size, stat.st_mtime_ns] if stat else [name])
+    settings = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in ("threads", "split", "test_every")
+    }
+    return {
+        "source": str(source.resolve()),
+        "kind": found.kind,
+        "photos": files,
+        "held_out": sorted(held_out),
+        "settings": settings,
+    }
+
+
+def _is_current(out: Path, state: dict[str, Any]) -> bool:
+    """Whether ``out`` holds the finished scene; makes it ready for the work otherwise."""
+    file = out / STATE_FILE
+    if file.is_file():
+        if read_json(file) == state:
+            remove_leftovers(out)
+            return (out / SCENE_FILE).is_file()
+        for name in (SCENE_FILE, POINTS_FILE):
+            (out / name).unlink(missing_ok=True)
+        for name in (IMAGES, MASKS, WORK):
+            shutil.rmtree(out / name, ignore_errors=True)
+    elif out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out}: expected a new folder or one made by splatkit, got another one")
+    write_json(file, state)
+    return False

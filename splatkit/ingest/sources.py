@@ -1,0 +1,178 @@
+"""What the user pointed at: photos alone, or photos with cameras, and which file is what.
+
+Every kind of input becomes a ``Source``: a list of photos found, and, where the input has
+cameras, a ``Posed`` photo for each of them in the frame of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from splatkit.core import SplatkitError, UsageError
+from splatkit.ingest.config import IngestConfig
+from splatkit.io.colmap import ColmapModel, find_model, read_model
+from splatkit.io.images import list_images
+from splatkit.io.lenses import Lens
+from splatkit.io.transforms import find_transforms, read_frames
+
+VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts"))
+_PHOTO_FOLDERS = ("images", "input", "photos", "rgb")
+_SHRUNK_FOLDERS = ("images_2", "images_4", "images_8")
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A photo and the camera that took it, in the frame of the input."""
+
+    name: str
+    path: Path
+    lens: Lens
+    camera_id: int
+    camera_from_source: np.ndarray
+    """[4,4] float64, rigid, OpenCV axes."""
+    mask_path: Path | None = None
+    upright: bool = True
+    """Whether the camera belongs to the picture turned as EXIF says."""
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """Everything that is known once cameras are."""
+
+    posed: list[Posed]
+    """Sorted by name."""
+    points: np.ndarray
+    """[P,3] float64, frame of the input."""
+    colors: np.ndarray
+    """[P,3] uint8."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Photos without a camera: name -> reason."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was found."""
+
+    kind: str
+    """"photos", "COLMAP model" or "transforms.json"."""
+    folder: Path
+    """Where the photos are; names are relative to it."""
+    names: list[str]
+    """All photos found, sorted."""
+    held_out: frozenset[str] | None = None
+    """The data set's own test split."""
+    cameras: Cameras | None = None
+    """None where structure from motion has to find them."""
+
+
+def find_source(path: Path, config: IngestConfig) -> Source:
+    """Recognise the input and read its cameras, if it has some.
+
+    Raises:
+        UsageError: there is nothing at ``path`` that splatkit takes.
+        SplatkitError: what is there is damaged.
+    """
+    if not path.exists():
+        raise UsageError(f"{path}: expected a folder of photos, but nothing is there")
+    if path.is_file():
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise UsageError(
+                f"{path}: videos are not read yet; extract about 100 sharp frames into a folder "
+                "and give that folder"
+            )
+        if path.suffix.lower() != ".json":
+            raise UsageError(f"{path}: expected a folder of photos or a transforms.json")
+    if config.model is not None:
+        model = find_model(config.model)
+        if model is None:
+            raise UsageError(f"{config.model}: expected a COLMAP model (images and cameras files)")
+        return _colmap_source(_photo_folder(path), model)
+    if find_transforms(path):
+        return _transforms_source(path)
+    if path.is_file():
+        raise UsageError(f"{path}: expected a folder of photos or a transforms.json")
+    model = find_model(path)
+    if model is not None:
+        return _colmap_source(_photo_folder(path), model)
+    folder = _photo_folder(path)
+    names = list_images(folder)
+    if not names:
+        videos = sorted(p.name for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+        more = f" (videos such as {videos[0]} are not read yet)" if videos else ""
+        raise SplatkitError(f"{path}: expected photos (JPEG, PNG, HEIC, ...), found none{more}")
+    return Source("photos", folder, names)
+
+
+def cameras_of_model(model: ColmapModel, folder: Path, names: list[str], reason: str) -> Cameras:
+    """The cameras that a COLMAP model gives to photos of a folder."""
+    by_name = {image.name: image for image in model.images}
+    # A model made from a folder above or below names the same files in another way.
+    known = set(names)
+    if not known & set(by_name):
+        short = {Path(name).name: image for name, image in by_name.items()}
+        by_name = {n: short[Path(n).name] for n in names if Path(n).name in short}
+    posed = [
+        Posed(
+            name=name,
+            path=folder / name,
+            lens=model.cameras[image.camera_id],
+            camera_id=image.camera_id,
+            camera_from_source=image.camera_from_world,
+            upright=False,
+        )
+        for name, image in sorted(by_name.items())
+        if name in known
+    ]
+    placed = {photo.name for photo in posed}
+    missing = {name: reason for name in names if name not in placed}
+    return Cameras(posed, model.points, model.colors, missing)
+
+
+def _photo_folder(path: Path) -> Path:
+    """The folder itself when it holds photos, else the one inside it that does by custom."""
+    if path.is_file():
+        return path.parent
+    for name in (*_PHOTO_FOLDERS, *_SHRUNK_FOLDERS):
+        if (path / name).is_dir() and list_images(path / name):
+            return path / name
+    return path
+
+
+def _colmap_source(folder: Path, model_folder: Path) -> Source:
+    model = read_model(model_folder)
+    names = list_images(folder)
+    cameras = cameras_of_model(model, folder, names, "not in the COLMAP model")
+    if not cameras.posed:
+        raise SplatkitError(
+            f"{model_folder}: none of its {len(model.images)} photos is among the {len(names)} in "
+            f"{folder}; put the photos that the model names there"
+        )
+    return Source("COLMAP model", folder, names, cameras=cameras)
+
+
+def _transforms_source(path: Path) -> Source:
+    frames, missing = read_frames(path)
+    lenses: dict[Lens, int] = {}
+    posed = [
+        Posed(
+            name=frame.name,
+            path=frame.path,
+            lens=frame.lens,
+            camera_id=lenses.setdefault(frame.lens, len(lenses)),
+            camera_from_source=frame.camera_from_world,
+            mask_path=frame.mask_path,
+            upright=False,
+        )
+        for frame in frames
+    ]
+    empty = np.zeros((0, 3))
+    cameras = Cameras(posed, empty, empty.astype(np.uint8), dict.fromkeys(missing, "file missing"))
+    tested = frozenset(frame.name for frame in frames if frame.split == "test")
+    if not tested:
+        tested = frozenset(frame.name for frame in frames if frame.split == "val")
+    folder = path.parent if path.is_file() else path
+    names = sorted({frame.name for frame in frames} | set(missing))
+    return Source("transforms.json", folder, names, tested or None, cameras)
