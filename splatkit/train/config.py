@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from splatkit.core import UsageError
+from splatkit.ingest import IngestConfig
 from splatkit.train.initialize import Initialization
 from splatkit.train.schedule import Coarse, Rates
 from splatkit.train.strategy import BudgetedGrowth
@@ -67,6 +69,10 @@ class TrainConfig:
     """1, 2, 4 or 8 divide the photos; 16 and more is their long side in pixels."""
     test_every: int = 8
     """Hold out every n-th photo for evaluation; 0 holds out none."""
+    split: Path | None = None
+    """File with the names of the photos to hold out, one a line; replaces --test-every."""
+    model: Path | None = None
+    """COLMAP model folder of these photos, instead of running structure from motion."""
     time_limit: str | None = None
     """Training ends on time with a finished schedule: 90s, 10m, 1.5h."""
     resume: bool = False
@@ -101,6 +107,17 @@ class TrainConfig:
             seconds_from_text(self.time_limit)
 
     @property
+    def ingest(self) -> IngestConfig:
+        """What ingest has to know."""
+        return IngestConfig(
+            test_every=self.test_every,
+            split=self.split,
+            model=self.model,
+            threads=self.threads,
+            seed=self.seed,
+        )
+
+    @property
     def steps(self) -> int:
         """Training steps, from the preset where not given."""
         return self.iterations or PRESETS[self.preset].iterations
@@ -123,6 +140,14 @@ class TrainConfig:
             side = PRESETS[self.preset].long_side if self.resize == "auto" else self.resize
             share = min(1.0, side / max(width, height))
         return max(1, round(width * share)), max(1, round(height * share))
+
+
+def plain(config: TrainConfig) -> dict[str, Any]:
+    """The options in values that JSON can hold."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(config).items()
+    }
 
 
 def seconds_from_text(text: str) -> float:

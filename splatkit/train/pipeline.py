@@ -1,0 +1,112 @@
+"""The straight path: photos in, trained and checked scene out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from splatkit import __version__
+from splatkit.core import Event, Gaussians, Scene, SplatkitError
+from splatkit.ingest import ingest
+from splatkit.io.files import remove_leftovers, write_json
+from splatkit.io.registry import read_gaussians, write_gaussians
+from splatkit.io.scene import load_scene
+from splatkit.render import get_backend
+from splatkit.train.config import TrainConfig, plain
+from splatkit.train.evaluate import agreement, evaluate
+from splatkit.train.events import Evaluated, Ingested, Saved
+from splatkit.train.photos import load_views
+from splatkit.train.run_folder import RunFolder, logged, read_log
+from splatkit.train.stats import make_stats
+from splatkit.train.trainer import train
+
+LEAST_EXPORT_PSNR = 60.0
+"""dB between the scene and what its file gives back."""
+_CHECKED_VIEWS = 3
+
+
+def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, Path]:
+    """Ingest, train, export, check and evaluate; what is finished already is not done again.
+
+    Close the generator (``contextlib.closing``) when you stop listening early: that writes a
+    checkpoint.
+
+    Args:
+        source: folder of photos, COLMAP project, or transforms.json.
+        out: the run folder; made when missing.
+        config: options; saved in the folder.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        SplatkitError: the photos cannot be used, training diverged, or the disk is full.
+    """
+    folder = RunFolder(Path(out))
+    folder.root.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder.root)
+    write_json(folder.config, {"version": __version__, "source": str(source), **plain(config)})
+    yield from logged(_stages(Path(source), folder, config), folder.log)
+    return folder.root
+
+
+def _stages(source: Path, folder: RunFolder, config: TrainConfig) -> Generator[Event, None, None]:
+    start = time.perf_counter()
+    scene = load_scene((yield from ingest(source, folder.scene, config.ingest)))
+    yield Ingested(time.perf_counter() - start, len(scene.photos), len(scene.points))
+    gaussians = yield from train(scene, folder.root, config)
+    yield from finish(scene, gaussians, folder, config)
+
+
+def finish(
+    scene: Scene, gaussians: Gaussians, folder: RunFolder, config: TrainConfig
+) -> Generator[Event, None, dict[str, Any]]:
+    """Export a trained scene, check the file, compare held-out photos and write the figures.
+
+    Returns:
+        The contents of ``eval/stats.json``.
+    """
+    write_gaussians(gaussians, folder.ply)
+    yield Saved(folder.ply, "scene")
+    backend = get_backend(config.backend)
+    views = yield from load_views(
+        scene.held_out_photos, config.picture_size, scene.background, config.threads
+    )
+    check_views = views[:_CHECKED_VIEWS] or (
+        yield from load_views(
+            scene.training_photos[:_CHECKED_VIEWS], config.picture_size, scene.background
+        )
+    )
+    exported = read_gaussians(folder.ply)
+    export_psnr = agreement(gaussians, exported, check_views, scene.background, backend)
+    if export_psnr < LEAST_EXPORT_PSNR:
+        raise SplatkitError(
+            f"{folder.ply}: expected renders of the file within {LEAST_EXPORT_PSNR:.0f} dB of the "
+            f"scene's, got {export_psnr:.1f} dB; the checkpoint in {folder.checkpoints} is intact"
+        )
+    # The figures are those of the file that people take away.
+    results = yield from evaluate(
+        exported, views, scene.background, backend=backend, pictures=folder.renders
+    )
+    log = read_log(folder.log)
+    finished = [r for r in log if r.get("event") == "Finished"]
+    stats = make_stats(
+        folder.root.resolve().name,
+        scene,
+        results,
+        {
+            "backend": backend.name,
+            "iterations": finished[-1]["step"] if finished else config.steps,
+            "seconds_ingest": sum(r["seconds"] for r in log if r.get("event") == "Ingested"),
+            "seconds_train": finished[-1]["seconds"] if finished else 0.0,
+            "num_gaussians": len(exported),
+            "export_psnr": export_psnr,
+            "seed": config.seed,
+        },
+    )
+    write_json(folder.stats, stats)
+    yield Saved(folder.stats, "statistics")
+    yield Evaluated(stats)
+    return stats

@@ -1,0 +1,178 @@
+"""The loop: it learns, stops and goes on as if it had not stopped."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import events_of, make_scene, same
+
+from splatkit.core import SplatkitError, drain
+from splatkit.render.backends import get_backend
+from splatkit.train import trainer as trainer_module
+from splatkit.train.config import Recipe, TrainConfig
+from splatkit.train.evaluate import evaluate
+from splatkit.train.events import Finished, Saved, Started, StepDone
+from splatkit.train.initialize import Initialization
+from splatkit.train.photos import load_views
+from splatkit.train.state import load_state, newest_checkpoint
+from splatkit.train.strategy import BudgetedGrowth
+from splatkit.train.trainer import train
+
+FAST = TrainConfig(
+    iterations=24,
+    max_gaussians=120,
+    sh_degree=1,
+    recipe=Recipe(
+        growth=BudgetedGrowth(every=5), initialization=Initialization(least_points=0, fill=60)
+    ),
+)
+
+
+def held_out_psnr(scene, gaussians, config):
+    views = drain(load_views(scene.held_out_photos, config.picture_size, scene.background))
+    results = drain(evaluate(gaussians, views, scene.background))
+    return sum(r.psnr for r in results) / len(results)
+
+
+def test_training_learns_the_scene(scene, tmp_path):
+    config = replace(FAST, iterations=500)
+    events, gaussians = events_of(train(scene, tmp_path / "run", config))
+    assert held_out_psnr(scene, gaussians, config) > 27
+    assert len(gaussians) == 120
+    assert isinstance(events[-1], Finished)
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert steps[-1].step == 500
+    assert steps[-1].seconds_left == 0
+    assert steps[-1].loss < 0.25 * steps[0].loss
+
+
+def test_stopping_and_going_on_changes_no_bit(scene, tmp_path):
+    whole = drain(train(scene, tmp_path / "whole", FAST))
+    broken = train(scene, tmp_path / "broken", FAST)
+    for event in broken:
+        if isinstance(event, StepDone):
+            break
+    broken.close()
+    newest = newest_checkpoint(tmp_path / "broken" / "checkpoints")
+    assert newest is not None
+    assert 0 < load_state(newest).step < 24
+    events, resumed = events_of(train(scene, tmp_path / "broken", replace(FAST, resume=True)))
+    started = next(e for e in events if isinstance(e, Started))
+    assert started.resumed_step == load_state(newest).step
+    assert same(resumed, whole)
+
+
+def test_every_step_may_be_the_last_before_a_stop(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
+    whole = drain(train(scene, tmp_path / "whole", FAST))
+    folder = tmp_path / "broken"
+    result = None
+    while result is None:
+        work = train(scene, folder, replace(FAST, resume=True))
+        try:
+            steps = 0
+            while steps < 7:
+                steps += isinstance(next(work), StepDone)
+            work.close()
+        except StopIteration as stop:
+            result = stop.value
+    assert same(result, whole)
+
+
+def test_ctrl_c_inside_a_step_saves_a_whole_state(scene, tmp_path, monkeypatch):
+    backend = get_backend(FAST.backend)
+    real = backend.l1_ssim
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 8:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(backend, "l1_ssim", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        drain(train(scene, tmp_path / "run", FAST))
+    monkeypatch.undo()
+    newest = newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    assert load_state(newest).step == 8
+    resumed = drain(train(scene, tmp_path / "run", replace(FAST, resume=True)))
+    assert same(resumed, drain(train(scene, tmp_path / "whole", FAST)))
+
+
+def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(scene, tmp_path, monkeypatch):
+    backend = get_backend(FAST.backend)
+    real = backend.l1_ssim
+    calls = []
+
+    def breaking(*arguments):
+        calls.append(1)
+        loss, gradient = real(*arguments)
+        return (math.nan if len(calls) > 12 else loss), gradient
+
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(backend, "l1_ssim", breaking, raising=False)
+    with pytest.raises(SplatkitError, match=r"step 13 is not finite.*step_0000012\.npz") as caught:
+        drain(train(scene, tmp_path / "run", FAST))
+    assert "\n" not in str(caught.value)
+
+
+def test_raising_the_iterations_says_so_and_goes_on(scene, tmp_path):
+    drain(train(scene, tmp_path / "run", FAST))
+    longer = replace(FAST, iterations=30, resume=True)
+    events, _ = events_of(train(scene, tmp_path / "run", longer))
+    assert any("ends at step 30 instead of 24" in getattr(e, "text", "") for e in events)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].step == 30
+
+
+def test_a_time_limit_is_kept_with_a_finished_schedule(scene, tmp_path):
+    config = replace(FAST, iterations=100_000, time_limit="4s")
+    events, gaussians = events_of(train(scene, tmp_path / "run", config))
+    done = events[-1]
+    assert isinstance(done, Finished)
+    assert 2.5 < done.seconds < 5.0
+    last = load_state(tmp_path / "run" / "checkpoints" / f"step_{done.step:07d}.npz")
+    assert last.pace.progress(last.step) == 1.0
+    assert len(gaussians) == 120
+
+
+def test_starting_anew_deletes_what_was_there(scene, tmp_path):
+    drain(train(scene, tmp_path / "run", FAST))
+    events, _ = events_of(train(scene, tmp_path / "run", replace(FAST, iterations=6)))
+    saved = [e.path.name for e in events if isinstance(e, Saved)]
+    assert saved == ["step_0000006.npz"]
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == saved
+
+
+def test_transparent_photos_without_points_fill_their_hull(tmp_path):
+    scene = make_scene(tmp_path, alpha=True, points=False)
+    config = replace(FAST, iterations=150, max_gaussians=300)
+    gaussians = drain(train(scene, tmp_path / "run", config))
+    assert held_out_psnr(scene, gaussians, config) > 20
+    assert float(gaussians.means.abs().quantile(0.9)) < 1.8
+
+
+def test_every_photo_held_out_is_refused_in_one_line(scene, tmp_path):
+    for photo in scene.photos:
+        photo.held_out = True
+    with pytest.raises(SplatkitError, match="expected photos to train on, got 13") as caught:
+        drain(train(scene, tmp_path / "run", FAST))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_photo_of_another_size_is_named(scene, tmp_path):
+    scene.photos[3].width = 65
+    with pytest.raises(SplatkitError, match=r"photo_03\.png: expected 65x48 pixels, got 64x48"):
+        drain(train(scene, tmp_path / "run", FAST))
+
+
+def test_one_photo_and_one_point_train(scene, tmp_path):
+    scene.photos = scene.photos[1:2]
+    scene.points, scene.point_colors = scene.points[:1], scene.point_colors[:1]
+    gaussians = drain(train(scene, tmp_path / "run", FAST))
+    assert torch.isfinite(gaussians.means).all()
