@@ -24,7 +24,7 @@ FAST = TrainConfig(
     max_gaussians=120,
     sh_degree=1,
     recipe=Recipe(
-        growth=BudgetedGrowth(every=5), initialization=Initialization(least_points=0, fill=60)
+        growth=BudgetedGrowth(every=5), initialization=Initialization(least_points=1, fill=60)
     ),
 )
 
