@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
-from splatkit.io import ply
+from splatkit.io import ply, splat
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,19 @@ class Format:
     name: str
     suffix: str
     """Of the files, with its dot, in lower case."""
-    magic: bytes
-    """What the files begin with."""
+    magic: bytes | tuple[bytes, ...]
+    """What the files begin with; empty where nothing marks them but their suffix."""
     read: Callable[[Path], Gaussians]
     write: Callable[[Gaussians, Path], None]
     info: Callable[[Path], dict[str, Any]]
+    holds: bytes = b""
+    """What stands in the first kilobyte too, where several formats share one magic."""
 
 
-FORMATS: tuple[Format, ...] = (Format("ply", ".ply", ply.MAGIC, ply.read, ply.write, ply.info),)
+FORMATS: tuple[Format, ...] = (
+    Format("ply", ".ply", ply.MAGIC, ply.read, ply.write, ply.info),
+    Format("splat", ".splat", b"", splat.read, splat.write, splat.info),
+)
 
 
 def read_gaussians(path: Path | str) -> Gaussians:
@@ -46,7 +51,7 @@ def write_gaussians(gaussians: Gaussians, path: Path | str) -> None:
     """
     path = Path(path)
     for known in FORMATS:
-        if path.suffix.lower() == known.suffix:
+        if path.name.lower().endswith(known.suffix):
             known.write(gaussians, path)
             return
     raise UsageError(f"{path}: expected a file name ending in {_suffixes()}")
@@ -59,14 +64,17 @@ def info(path: Path | str) -> dict[str, Any]:
 
 
 def _format_of(path: Path) -> Format:
-    """The format by the first bytes, whatever the file is called."""
+    """The format by the first bytes, whatever the file is called, or else by the suffix."""
     try:
         with path.open("rb") as stream:
-            start = stream.read(16)
+            start = stream.read(1024)
     except OSError as error:
         raise SplatkitError(f"{path}: cannot be read ({error.strerror})") from error
     for known in FORMATS:
-        if start.startswith(known.magic):
+        if known.magic and start.startswith(known.magic) and known.holds in start:
+            return known
+    for known in FORMATS:
+        if not known.magic and path.name.lower().endswith(known.suffix):
             return known
     raise SplatkitError(f"{path}: expected a scene file ({_suffixes()}), got something else")
 

@@ -1,0 +1,194 @@
+"""What the compact formats share: bytes and numbers, quaternions, order in space, judgement."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from splatkit.core import Gaussians, SplatkitError
+from splatkit.core.sh import count_from_degree
+from splatkit.io.ply import OPAQUE_LOGIT, usable
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+MIN_LOG_SCALE = -30.0
+"""Stands for the logarithm of a scale of exactly 0."""
+MAX_UNPACKED_BYTES = 1 << 28
+"""A file may always unpack to this much, and beyond it to MAX_UNPACKED_RATIO times its size."""
+MAX_UNPACKED_RATIO = 100
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SplatkitError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def damaged(path: Path, what: str) -> SplatkitError:
+    """The error for a file that contradicts itself."""
+    return SplatkitError(
+        f"{path}: {what}: the file is damaged or cut short; get it again from its source"
+    )
+
+
+def check_unpacked_size(path: Path, unpacked: int, packed: int) -> None:
+    """Refuse a file that claims to hold far more than its size makes plausible."""
+    if unpacked > max(MAX_UNPACKED_BYTES, MAX_UNPACKED_RATIO * packed):
+        raise SplatkitError(
+            f"{path}: expected at most {MAX_UNPACKED_RATIO} times its {packed} bytes when "
+            f"unpacked, but it claims {unpacked}; the file is damaged or hostile"
+        )
+
+
+def keep_usable(gaussians: Gaussians, path: Path) -> Gaussians:
+    """Leave out rows with NaN, infinity or an absurd scale, with a warning that counts them."""
+    good = usable(gaussians)
+    bad = len(gaussians) - int(good.sum())
+    if bad == 0:
+        return gaussians
+    warnings.warn(
+        f"{path}: {bad} of {len(gaussians)} Gaussians hold NaN, infinity or an absurd scale "
+        "and were left out",
+        stacklevel=3,
+    )
+    return gaussians[good]
+
+
+def fit_for(
+    gaussians: Gaussians, path: Path, *, name: str, max_degree: int, antialiased: bool = True
+) -> Gaussians:
+    """The Gaussians as a compact format can hold them, with a warning that names what goes.
+
+    Args:
+        gaussians: any.
+        path: of the file about to be written, for the warning.
+        name: of the format, for the warning.
+        max_degree: of the harmonics that the format holds.
+        antialiased: whether the format says that a scene is antialiased.
+
+    Returns:
+        Detached float32 on the CPU, usable rows, no ``extra``, at most ``max_degree``.
+    """
+    lost = []
+    if gaussians.sh_degree > max_degree:
+        lost.append(f"harmonics above degree {max_degree}")
+    if gaussians.extra:
+        lost.append(f"the columns {', '.join(gaussians.extra)}")
+    if gaussians.antialiased and not antialiased:
+        lost.append("the mark that the scene is antialiased")
+    if lost:
+        warnings.warn(f"{path}: {name} does not hold {' and '.join(lost)}", stacklevel=3)
+    sh = gaussians.sh[:, : count_from_degree(max_degree)]
+    bare = replace(gaussians, sh=sh, extra={}).detach().to("cpu").to(torch.float32)
+    return keep_usable(bare, path)
+
+
+def describe(path: Path, name: str, gaussians: Gaussians, **facts: Any) -> dict[str, Any]:
+    """What ``info`` says about a file of any compact format.
+
+    Args:
+        path: of the file.
+        name: of the format.
+        gaussians: everything in the file, broken rows included.
+        **facts: what only this format has (version, quantization, ...).
+    """
+    good = usable(gaussians)
+    kept = gaussians[good]
+    size = path.stat().st_size
+    low, high = (
+        (kept.means.amin(0).tolist(), kept.means.amax(0).tolist()) if len(kept) else (None, None)
+    )
+    return {
+        "format": name,
+        **facts,
+        "num_gaussians": len(gaussians),
+        "sh_degree": gaussians.sh_degree,
+        "antialiased": gaussians.antialiased,
+        "bounds": {"min": low, "max": high},
+        "nearly_transparent": int((kept.opacities < 1 / 255).sum()),
+        "not_finite": len(gaussians) - len(kept),
+        "extra": {key: list(value.shape[1:]) for key, value in gaussians.extra.items()},
+        "bytes": size,
+        "bytes_per_gaussian": size / max(len(gaussians), 1),
+    }
+
+
+def to_bytes(values: Tensor) -> Bytes:
+    """The nearest of 0..255."""
+    return values.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def opacity_bytes(logits: Tensor) -> Bytes:
+    """Opacity 0..1 as 0..255."""
+    return to_bytes(logits.sigmoid() * 255)
+
+
+def logits_of_bytes(values: Bytes) -> Tensor:
+    """Inverse of ``opacity_bytes``; 0 and 255 become finite logits."""
+    table = torch.logit(torch.arange(256, dtype=torch.float64) / 255)
+    table = table.clamp(-OPAQUE_LOGIT, OPAQUE_LOGIT).to(torch.float32)
+    return torch.from_numpy(table.numpy()[values])
+
+
+def split_largest(quats: Tensor) -> tuple[Tensor, Tensor]:
+    """A quaternion as the place of its largest component and the three others.
+
+    Args:
+        quats: [N,4] in the order of the format, of any length.
+
+    Returns:
+        [N] int64 place 0..3, and [N,3] the others in their order, of the unit quaternion whose
+        largest component is positive: within +-sqrt(1/2).
+    """
+    unit = torch.nn.functional.normalize(quats, dim=-1)
+    place = unit.abs().argmax(-1)
+    largest = unit.gather(-1, place[:, None])
+    unit = torch.where(largest < 0, -unit, unit)
+    others = torch.ones(len(unit), 4, dtype=torch.bool).scatter_(1, place[:, None], False)
+    return place, unit[others].view(-1, 3)
+
+
+def join_largest(place: Tensor, others: Tensor) -> Tensor:
+    """[N,4] unit quaternions: inverse of ``split_largest``."""
+    largest = (1 - others.square().sum(-1, keepdim=True)).clamp(min=0).sqrt()
+    # Component i is the largest itself, or number i (before it) or i - 1 (behind it) of the rest.
+    index = torch.arange(4).expand(len(others), 4)
+    behind = (index > place[:, None]).long()
+    picked = others.gather(1, (index - behind).clamp(max=2))
+    return torch.where(index == place[:, None], largest, picked)
+
+
+def morton_order(means: Tensor) -> Tensor:
+    """[N] int64 indices along a curve that keeps neighbours in space close (21 bits an axis)."""
+    if len(means) == 0:
+        return torch.zeros(0, dtype=torch.int64)
+    points = means.to(torch.float64)
+    low, high = points.amin(0), points.amax(0)
+    cells = ((points - low) / (high - low).clamp(min=1e-30) * ((1 << 21) - 1)).long()
+    code = torch.zeros(len(means), dtype=torch.int64)
+    for axis in range(3):
+        code |= _spread(cells[:, axis]) << axis
+    return code.argsort(stable=True)
+
+
+def _spread(value: Tensor) -> Tensor:
+    """Puts two zero bits between the 21 low bits of each number."""
+    for shift, mask in (
+        (32, 0x1F00000000FFFF),
+        (16, 0x1F0000FF0000FF),
+        (8, 0x100F00F00F00F00F),
+        (4, 0x10C30C30C30C30C3),
+        (2, 0x1249249249249249),
+    ):
+        value = (value | (value << shift)) & mask
+    return value
