@@ -118,6 +118,28 @@ SK_INLINE vfloat gather(const float *base, vint index, vmask m) {
   return vfloat(_mm256_mask_i32gather_ps(_mm256_setzero_ps(), base, index.v, m.v, 4));
 }
 
+SK_INLINE vfloat permute(vfloat table, vint index) {
+  return vfloat(_mm256_permutevar8x32_ps(table.v, index.v));
+}
+
+SK_INLINE void transpose(vfloat rows[8]) {
+  __m256 a[8], b[8];
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = _mm256_unpacklo_ps(rows[i].v, rows[i + 1].v);
+    a[i + 1] = _mm256_unpackhi_ps(rows[i].v, rows[i + 1].v);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int k = 0; k < 2; ++k) {
+      b[i + 2 * k] = _mm256_shuffle_ps(a[i + k], a[i + k + 2], 0x44);
+      b[i + 2 * k + 1] = _mm256_shuffle_ps(a[i + k], a[i + k + 2], 0xee);
+    }
+  // b[4 h + c] holds in its two halves columns c and c + 4 of rows 4 h .. 4 h + 3.
+  for (int c = 0; c < 4; ++c) {
+    rows[c].v = _mm256_permute2f128_ps(b[c], b[4 + c], 0x20);
+    rows[4 + c].v = _mm256_permute2f128_ps(b[c], b[4 + c], 0x31);
+  }
+}
+
 SK_INLINE float hsum(vfloat a) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));

@@ -120,6 +120,37 @@ SK_INLINE vfloat gather(const float *base, vint index, vmask m) {
   return vfloat(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), m.v, index.v, base, 4));
 }
 
+// table[index] by lane, index 0..size-1.
+SK_INLINE vfloat permute(vfloat table, vint index) {
+  return vfloat(_mm512_permutexvar_ps(index.v, table.v));
+}
+
+// Turns size rows of size lanes into columns.
+SK_INLINE void transpose(vfloat rows[16]) {
+  __m512 a[16], b[16];
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_ps(rows[i].v, rows[i + 1].v);
+    a[i + 1] = _mm512_unpackhi_ps(rows[i].v, rows[i + 1].v);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int k = 0; k < 2; ++k) {
+      const __m512d low = _mm512_castps_pd(a[i + k]), high = _mm512_castps_pd(a[i + k + 2]);
+      b[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      b[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+  // b[4 q + c] holds in its four quarters columns c, c + 4, c + 8, c + 12 of rows 4 q .. 4 q + 3.
+  for (int c = 0; c < 4; ++c) {
+    const __m512 even01 = _mm512_shuffle_f32x4(b[c], b[4 + c], 0x88);
+    const __m512 odd01 = _mm512_shuffle_f32x4(b[c], b[4 + c], 0xdd);
+    const __m512 even23 = _mm512_shuffle_f32x4(b[8 + c], b[12 + c], 0x88);
+    const __m512 odd23 = _mm512_shuffle_f32x4(b[8 + c], b[12 + c], 0xdd);
+    rows[c].v = _mm512_shuffle_f32x4(even01, even23, 0x88);
+    rows[8 + c].v = _mm512_shuffle_f32x4(even01, even23, 0xdd);
+    rows[4 + c].v = _mm512_shuffle_f32x4(odd01, odd23, 0x88);
+    rows[12 + c].v = _mm512_shuffle_f32x4(odd01, odd23, 0xdd);
+  }
+}
+
 // Sum of the lanes by halving: lane i + lane i + size/2, and so on.
 SK_INLINE float hsum(vfloat a) {
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));

@@ -134,6 +134,20 @@ SK_INLINE vfloat gather(const float *base, vint index, vmask m) {
   return load(lanes);
 }
 
+SK_INLINE vfloat permute(vfloat table, vint index) {
+  float lanes[4];
+  store(lanes, table);
+  return gather(lanes, index);
+}
+
+SK_INLINE void transpose(vfloat rows[4]) {
+  const float32x4x2_t a = vtrnq_f32(rows[0].v, rows[1].v), b = vtrnq_f32(rows[2].v, rows[3].v);
+  rows[0].v = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+  rows[1].v = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+  rows[2].v = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+  rows[3].v = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
+
 SK_INLINE float hsum(vfloat a) {
   const float32x2_t s = vadd_f32(vget_low_f32(a.v), vget_high_f32(a.v));
   return vget_lane_f32(s, 0) + vget_lane_f32(s, 1);

@@ -115,6 +115,17 @@ SK_INLINE vfloat gather(const float *base, vint index, vmask m) {
   SK_LANES(vfloat, m.v[i] ? base[index.v[i]] : 0.0f);
 }
 
+SK_INLINE vfloat permute(vfloat table, vint index) { SK_LANES(vfloat, table.v[index.v[i]]); }
+
+SK_INLINE void transpose(vfloat rows[4]) {
+  for (int i = 0; i < 4; ++i)
+    for (int j = 0; j < i; ++j) {
+      const float t = rows[i].v[j];
+      rows[i].v[j] = rows[j].v[i];
+      rows[j].v[i] = t;
+    }
+}
+
 SK_INLINE float hsum(vfloat a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
 SK_INLINE float hmax(vfloat a) {
   const float x = a.v[0] > a.v[2] ? a.v[0] : a.v[2], y = a.v[1] > a.v[3] ? a.v[1] : a.v[3];

@@ -18,7 +18,7 @@ void set_num_threads(int count);
 // Calls work(context, begin, end, worker) for consecutive ranges of at most `grain` that cover
 // 0..count; `worker` is below num_threads() and never the same in two calls at one time. Returns
 // when all is done. A call from inside `work` runs in its own thread; calls from several outside
-// threads take turns. `work` must not throw.
+// threads take turns. Denormal numbers count as 0 inside. `work` must not throw.
 void run_parallel(int64_t count, int64_t grain,
                   void (*work)(void *context, int64_t begin, int64_t end, int worker),
                   void *context);
@@ -33,5 +33,9 @@ void parallel_for(int64_t count, int64_t grain, F &&f) {
       },
       &f);
 }
+
+// Working memory of the calling thread, aligned to 64 bytes: at least `count` floats of undefined
+// content, valid until the thread asks again. Kept from call to call.
+float *thread_scratch(int64_t count);
 
 }  // namespace splatkit

@@ -1,0 +1,87 @@
+"""The formula headers compile as GPU code: NVRTC needs neither a GPU nor a toolkit."""
+
+import ctypes
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+INCLUDE = Path(__file__).parents[2] / "cuda" / "include"
+HEADERS = sorted(path.name for path in (INCLUDE / "splatkit").glob("*.h"))
+
+KERNELS = {
+    "adam.h": """
+        __global__ void kernel(AdamConstants c, const float *g, float *p, float *m, float *v) {
+          const int i = blockIdx.x * blockDim.x + threadIdx.x;
+          adam_update(c, 0.01f, g[i], p[i], m[i], v[i]);
+        }""",
+    "ssim.h": """
+        __global__ void kernel(const SsimMoments<float> *m, float *score, SsimMoments<float> *v) {
+          const int i = blockIdx.x * blockDim.x + threadIdx.x;
+          score[i] = ssim(m[i]) * ssim_weight(2);
+          ssim_adj(m[i], 1.0f, v[i]);
+        }""",
+}
+"""What instantiates a header's templates, forward and adjoint."""
+
+
+class Nvrtc:
+    """The few functions of the NVRTC library that compile a program."""
+
+    def __init__(self) -> None:
+        files = metadata.files("nvidia-cuda-nvrtc") or []
+        names = [
+            f for f in files if re.fullmatch(r"(libnvrtc\.so\.\d+|nvrtc64_\d+_\d\.dll)", f.name)
+        ]
+        self._library = ctypes.CDLL(str(names[0].locate()))
+
+    def architectures(self) -> list[int]:
+        """All that this version compiles for, such as 75 for sm_75."""
+        count = ctypes.c_int()
+        self._library.nvrtcGetNumSupportedArchs(ctypes.byref(count))
+        values = (ctypes.c_int * count.value)()
+        self._library.nvrtcGetSupportedArchs(values)
+        return list(values)
+
+    def compile(self, source: str, architecture: int) -> str:
+        """The log of a compilation, and an error where it failed; '' when all went well."""
+        program = ctypes.c_void_p()
+        self._library.nvrtcCreateProgram(
+            ctypes.byref(program), source.encode(), b"test.cu", 0, None, None
+        )
+        options = [f"--gpu-architecture=sm_{architecture}", "-std=c++17", f"-I{INCLUDE}"]
+        values = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        result = self._library.nvrtcCompileProgram(program, len(options), values)
+        size = ctypes.c_size_t()
+        self._library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+        log = ctypes.create_string_buffer(size.value)
+        self._library.nvrtcGetProgramLog(program, log)
+        self._library.nvrtcDestroyProgram(ctypes.byref(program))
+        text = log.value.decode().strip()
+        return text if result == 0 else f"error {result}: {text}"
+
+
+@pytest.fixture(scope="module")
+def nvrtc() -> Nvrtc:
+    try:
+        return Nvrtc()
+    except metadata.PackageNotFoundError:
+        pytest.skip("nvidia-cuda-nvrtc is not installed")
+
+
+def test_every_header_has_a_kernel() -> None:
+    assert set(HEADERS) - {"common.h"} == set(KERNELS)
+
+
+@pytest.mark.parametrize("header", sorted(KERNELS))
+def test_header_compiles(nvrtc: Nvrtc, header: str) -> None:
+    source = f'#include "splatkit/{header}"\nusing namespace splatkit;\n{KERNELS[header]}\n'
+    wanted = [a for a in nvrtc.architectures() if 75 <= a <= 120]
+    assert wanted, "this NVRTC knows no architecture from sm_75 to sm_120"
+    for architecture in {wanted[0], 90 if 90 in wanted else wanted[-1], wanted[-1]}:
+        assert nvrtc.compile(source, architecture) == ""
+
+
+def test_a_fault_is_noticed(nvrtc: Nvrtc) -> None:
+    assert "error" in nvrtc.compile('#include "splatkit/ssim.h"\nint x = none_such;', 75)
