@@ -19,7 +19,7 @@ UP = torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)
 
 
 def ball_over_floor(count: int = 120) -> Gaussians:
-    """A red ball at the origin on the left, a blue one on the right, a green floor below (y > 0)."""
+    """A red ball on the left, a blue one on the right, a green floor below (y > 0)."""
     generator = torch.Generator().manual_seed(1)
     third = count // 3
 

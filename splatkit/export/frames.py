@@ -1,4 +1,4 @@
-"""A scene along a camera path, as a video or a folder of pictures, one frame in memory at a time."""
+"""A scene along a camera path: a video or a folder of pictures, one frame in memory at a time."""
 
 from __future__ import annotations
 
