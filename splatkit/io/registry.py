@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
-from splatkit.io import ply, splat
+from splatkit.io import ply, splat, spz
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format("ply", ".ply", ply.MAGIC, ply.read, ply.write, ply.info),
+    Format("spz", ".spz", (spz.MAGIC, spz.GZIP_MAGIC), spz.read, spz.write, spz.info),
     Format("splat", ".splat", b"", splat.read, splat.write, splat.info),
 )
 

@@ -34,7 +34,7 @@ def close(a: torch.Tensor, b: torch.Tensor, tolerance: float | torch.Tensor) -> 
     """Every number within an absolute tolerance (broadcast)."""
     assert a.shape == b.shape
     worst = (a.double() - b.double()).abs() - torch.as_tensor(tolerance, dtype=torch.float64)
-    assert len(a) == 0 or float(worst.max()) <= 1e-6, f"off by {float(worst.max())} too much"
+    assert a.numel() == 0 or float(worst.max()) <= 1e-6, f"off by {float(worst.max())} too much"
 
 
 def same_rotations(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> None:
