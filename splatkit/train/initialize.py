@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from splatkit.core import Gaussians, Scene
+from splatkit.core import Event, Gaussians, Scene
 from splatkit.core.sh import count_from_degree, sh_from_rgb
 from splatkit.train.photos import View
+from splatkit.train.sweep import Sweep, dense_points
 
 _NEIGHBOURS = 3
 
@@ -25,8 +27,11 @@ class Initialization:
     """Opacity of each."""
     scale: float = 1.0
     """Standard deviation, in units of the mean distance to the three nearest others."""
+    dense_share: float = 0.4
+    """Share of the final number of Gaussians that starts on surfaces found by plane sweep."""
+    sweep: Sweep = field(default_factory=Sweep)
     least_points: int = 500
-    """With fewer sparse points the cameras' common volume is filled as well."""
+    """With fewer points than this in all, the cameras' common volume is filled as well."""
     fill: int = 20_000
     """Gaussians that fill the common volume."""
 
@@ -38,28 +43,47 @@ def initialize(
     max_gaussians: int,
     generator: torch.Generator,
     sh_degree: int = 3,
-) -> Gaussians:
-    """Gaussians at the sparse points, and all over the cameras' common volume if these are few.
+    threads: int = 0,
+) -> Generator[Event, None, Gaussians]:
+    """Gaussians at the sparse points, on surfaces that the photos agree on, or all about.
 
     Args:
         scene: sparse points, world frame.
-        views: training photos, at any size.
+        views: training photos.
         options: see there.
         max_gaussians: a random choice is made of more points than this.
         generator: source of chance.
         sh_degree: degree of the harmonics to make room for.
+        threads: for the plane sweep; 0 lets Python choose.
     """
-    points, colors = scene.points, scene.point_colors
-    finite = torch.isfinite(points).all(-1)
-    points, colors = points[finite], colors[finite]
-    if len(points) > max_gaussians:
-        chosen = torch.randperm(len(points), generator=generator)[:max_gaussians]
-        points, colors = points[chosen], colors[chosen]
+    good = torch.isfinite(scene.points).all(-1)
+    points, colors = _choose(scene.points[good], scene.point_colors[good], max_gaussians, generator)
+    wanted = min(round(options.dense_share * max_gaussians), max_gaussians) - len(points)
+    if wanted > 0 and len(views) > 2:
+        hints = points if len(points) >= 8 else _random_in_box(views, 4096, generator)
+        dense = yield from dense_points(views, hints, options.sweep, threads)
+        more, more_colors = _choose(*dense, wanted, generator)
+        points, colors = torch.cat((points, more)), torch.cat((colors, more_colors))
     if len(points) < options.least_points:
         count = min(options.fill, max_gaussians - len(points))
         more, more_colors = fill_common_volume(views, count, generator)
         points, colors = torch.cat((points, more)), torch.cat((colors, more_colors))
     return gaussians_at(points, colors, options, sh_degree)
+
+
+def _choose(
+    points: Tensor, colors: Tensor, count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """At most ``count`` of the points, by chance."""
+    if len(points) <= count:
+        return points, colors
+    chosen = torch.randperm(len(points), generator=generator)[:count]
+    return points[chosen], colors[chosen]
+
+
+def _random_in_box(views: list[View], count: int, generator: torch.Generator) -> Tensor:
+    low, high = common_box(views)
+    return low + (high - low) * torch.rand(count, 3, generator=generator)
 
 
 def gaussians_at(
@@ -106,11 +130,10 @@ def fill_common_volume(
     Returns:
         points [M,3] in the world frame and colours [M,3], M at most ``count``.
     """
-    low, high = common_box(views)
     points, colors = [torch.zeros(0, 3)], [torch.zeros(0, 3)]
     found, tries = 0, 0
     while found < count and tries < 40:
-        candidates = low + (high - low) * torch.rand(4 * count, 3, generator=generator)
+        candidates = _random_in_box(views, 4 * count, generator)
         seen, carved, mean = _look(views, candidates)
         keep = (seen >= max(1.0, 0.5 * len(views))) & ~carved
         points.append(candidates[keep])

@@ -246,13 +246,14 @@ def _start_state(
     for old in folder.glob("step_*.npz"):
         old.unlink()
     recipe = config.recipe
-    gaussians = initialize(
+    gaussians = yield from initialize(
         scene,
         views,
         recipe.initialization,
         config.budget,
         generator_for(config.seed, "initialize"),
         config.sh_degree,
+        config.threads,
     )
     gaussians.antialiased = recipe.antialiased
     if not len(gaussians):

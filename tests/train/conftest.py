@@ -1,5 +1,6 @@
 """A small scene of our own: coloured Gaussians photographed from a ring of cameras."""
 
+import copy
 import math
 
 import numpy as np
@@ -63,11 +64,16 @@ def make_scene(folder, *, alpha=False, points=True):
     )
 
 
+@pytest.fixture(scope="session")
+def pictured(tmp_path_factory):
+    """The scene, photographed once."""
+    return make_scene(tmp_path_factory.mktemp("photos"))
+
+
 @pytest.fixture
-def scene(tmp_path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    return make_scene(folder)
+def scene(pictured):
+    """A copy that a test may change."""
+    return copy.deepcopy(pictured)
 
 
 def events_of(work):

@@ -1,0 +1,85 @@
+"""Measure what the project promises: ``scripts/scorecard.py raster`` or ``train``.
+
+Prints a table, or with ``--json`` one document
+``{name, machine, seconds, figures: [{id, value, unit, goal, pass, how}]}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def raster(runs: Path) -> list[dict[str, Any]]:
+    """Speed, memory and correctness of the rasterizer and the training step."""
+    from bench import raster as raster_bench
+    from bench import step as step_bench
+
+    return [*raster_bench.figures(), *step_bench.figures()]
+
+
+def train(runs: Path) -> list[dict[str, Any]]:
+    """Pictures of held-out photos, cameras and depth after whole trainings."""
+    from bench.train import train_figures
+
+    return train_figures(runs)
+
+
+SCORECARDS: dict[str, Callable[[Path], list[dict[str, Any]]]] = {"raster": raster, "train": train}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=SCORECARDS)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("build/scorecard"),
+        help="folder of the trainings; finished ones are not repeated",
+    )
+    options = parser.parse_args()
+    start = time.perf_counter()
+    figures = SCORECARDS[options.name](options.runs)
+    document = {
+        "name": options.name,
+        "machine": machine(),
+        "seconds": round(time.perf_counter() - start, 1),
+        "figures": figures,
+    }
+    print(json.dumps(document, indent=1) if options.json else table(document))
+    sys.exit(0 if all(f["pass"] for f in figures) else 1)
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, and its measured arithmetic and memory rates."""
+    from bench.machine import measure
+
+    return measure()
+
+
+def table(document: dict[str, Any]) -> str:
+    """The figures as text for people."""
+    rows = [("figure", "value", "goal", "", "how")]
+    for f in document["figures"]:
+        value = "-" if f["value"] is None else f"{f['value']:.4g} {f['unit']}"
+        goal = "-" if f["goal"] is None else f"{f['goal']:.4g}"
+        rows.append((f["id"], value, goal, "pass" if f["pass"] else "FAIL", f["how"]))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join((*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]))
+        for row in rows
+    ]
+    told = ", ".join(f"{key} {value}" for key, value in document["machine"].items())
+    return "\n".join((*lines, "", f"{told}; {document['seconds']} s"))
+
+
+if __name__ == "__main__":
+    main()
