@@ -1,4 +1,4 @@
-"""Parsing with tyro, and its complaints on one line."""
+"""Parsing with tyro: its help made shorter, its complaints put on one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import difflib
 import io
 import re
-import sys
 from typing import TypeVar
 
 import tyro
@@ -14,7 +13,9 @@ import tyro
 from splatkit.core.errors import UsageError
 
 T = TypeVar("T")
-_CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+_CONFIG = (tyro.conf.FlagCreatePairsOff,)
+_EXPERTS = "recipe"
+"""Groups of options whose title begins so are shown by ``--help-all`` alone."""
 
 
 def parse(command: type[T], words: list[str], program: str) -> T:
@@ -24,6 +25,9 @@ def parse(command: type[T], words: list[str], program: str) -> T:
         UsageError: a word is not understood; the message is one line.
         SystemExit: with code 0, after printing the help that was asked for.
     """
+    if {"-h", "--help", "--help-all"} & set(words):
+        print(_help(command, program, everything="--help-all" in words))
+        raise SystemExit(0)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -32,16 +36,38 @@ def parse(command: type[T], words: list[str], program: str) -> T:
         if stop.code in (0, None):
             raise
     _refuse_unknown_options(command, words, program)
-    sentence = _sentence(complaint.getvalue())
-    raise UsageError(f"{sentence}; see: {program} --help")
+    raise UsageError(f"{_sentence(complaint.getvalue())}; see: {program} --help")
+
+
+def _help(command: type, program: str, everything: bool = False) -> str:
+    page = io.StringIO()
+    with contextlib.redirect_stdout(page), contextlib.suppress(SystemExit):
+        tyro.cli(command, prog=program, args=["--help"], config=_CONFIG)
+    text = re.sub(r"\{None\}\|(\S+  )", r"\1       ", page.getvalue())
+    text = text.replace("{None}|", "").replace("{None,", "{")
+    usage, *groups = re.split(r"\n(?=(?:[\w.]+ )?(?:options|arguments)\n)", _without_frames(text))
+    groups = [re.sub(r"\s*\(default:\s+(None|False)\)", "", group).rstrip() for group in groups]
+    shown = [group for group in groups if everything or not group.startswith(_EXPERTS)]
+    if len(shown) < len(groups):
+        shown.append(f"{program} --help-all shows the options of the training recipe, too.")
+    return "\n\n".join((usage.strip(), *shown))
+
+
+def _without_frames(text: str) -> str:
+    """What tyro draws in boxes as plain lines: titles at the margin, the rest indented."""
+    lines = []
+    for line in (raw.strip("│").rstrip() for raw in text.splitlines()):
+        title = re.match(r"(?:╭─)? ?((?:[\w.]+ )?(?:options|arguments))[ ─╮]*$", line)
+        if title:
+            lines.append(title[1])
+        elif not re.fullmatch(r"[\s─╰╯╭╮-]*", line) or not line:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _refuse_unknown_options(command: type, words: list[str], program: str) -> None:
     """Name an unknown option first: what it swallows makes every other complaint misleading."""
-    page = io.StringIO()
-    with contextlib.redirect_stdout(page), contextlib.suppress(SystemExit):
-        tyro.cli(command, prog=program, args=["--help"], config=_CONFIG)
-    known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", page.getvalue()))
+    known = set(re.findall(r"(?<![\w-])--?[a-z][\w.-]*", _help(command, program, everything=True)))
     for word in words:
         if word == "--":
             return
@@ -53,14 +79,32 @@ def _refuse_unknown_options(command: type, words: list[str], program: str) -> No
             raise UsageError(f"unknown option {name}; {hint}")
 
 
-def _sentence(box: str) -> str:
-    """The first paragraph of the framed text that tyro prints."""
-    lines = [line.strip(" │") for line in box.splitlines()]
-    paragraph: list[str] = []
-    for line in lines:
-        if line.startswith("─"):
-            break
-        if line and not line.startswith(("╭", "╰")):
-            paragraph.append(line)
-    text = " ".join(" ".join(paragraph).split()).rstrip(".")
-    return text[:1].lower() + text[1:] if text else f"cannot parse {' '.join(sys.argv[1:])}"
+def _sentence(complaint: str) -> str:
+    """What tyro complains about, as: the option, what was expected, what came."""
+    lines = [line.strip(" │") for line in complaint.splitlines()]
+    lines = [line for line in lines if line and line[0] not in "╭╰"]
+    if "╭" not in complaint:  # without a frame the title is a line, and so is the rule below it
+        lines = lines[2:]
+    rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]{3,}", line)), None)
+    lines = lines[:rule]
+    text = " ".join(" ".join(lines).split()).rstrip(".")
+    if text.startswith("Missing from") and len(lines) >= 3:
+        meaning = " ".join(lines[2:]).split("(required)")[0].strip().rstrip(".")
+        return f"expected {lines[1]} ({meaning}), got none"
+    stray = re.match(r"Unrecognized options: (.*)", text)
+    if stray:
+        return f"unexpected {stray[1]!r}"
+    missing = re.match(r"Missing value for argument '(.+?)'", text)
+    if missing:
+        return f"{missing[1]}: expected a value, got none"
+    choice = re.match(r"invalid choice '(.*)' for argument '(.+?)'\. Expected one of (.*)", text)
+    if choice:
+        choices = re.sub(r"[()']", "", choice[3]).rstrip(",")
+        return f"{choice[2]}: expected one of {choices}; got {choice[1]!r}"
+    value = re.match(r"Error parsing (\S+?): (.*)", text)
+    if value:
+        wanted = "a whole number" if re.search(r"INT|int\(\)", value[2]) else "another value"
+        wanted = "a number" if re.search(r"FLOAT|to float", value[2]) else wanted
+        came = re.findall(r"'([^']*)'", value[2])
+        return f"{value[1]}: expected {wanted}, got {came[-1] if came else 'none'!r}"
+    return text[:1].lower() + text[1:] or "these words cannot be understood"

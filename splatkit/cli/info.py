@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from splatkit.cli._progress import Screen
 
@@ -16,7 +16,7 @@ from splatkit.cli._progress import Screen
 class Command:
     """Say what is in a scene file: how many Gaussians, their harmonics, bounds and faults."""
 
-    file: Positional[Path]
+    file: Positional[Annotated[Path, arg(metavar="FILE")]]
     """A scene file (.ply)."""
     json: bool = False
     """Print JSON."""

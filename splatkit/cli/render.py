@@ -16,7 +16,7 @@ from splatkit.cli._progress import follow
 class Command:
     """Make videos or pictures of a scene: around it (orbit) and along the photos (captured)."""
 
-    scene: Positional[Path]
+    scene: Positional[Annotated[Path, arg(metavar="SCENE")]]
     """A run folder, or a scene file (.ply)."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """A folder, or FILE.mp4 for a single video. Default: RUN/renders."""

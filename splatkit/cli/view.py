@@ -8,8 +8,9 @@ import time
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from splatkit.cli._progress import Screen
 
@@ -18,7 +19,7 @@ from splatkit.cli._progress import Screen
 class Command:
     """Look at a scene in the browser, until Ctrl-C."""
 
-    scene: Positional[Path]
+    scene: Positional[Annotated[Path, arg(metavar="SCENE")]]
     """A run folder, or a scene file (.ply)."""
     host: str = "127.0.0.1"
     """Address to listen at; 127.0.0.1 is for this machine alone."""

@@ -1,0 +1,49 @@
+"""``splatkit ingest PHOTOS``: find the cameras, and nothing more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from splatkit.cli._progress import Stopped, follow
+from splatkit.ingest.config import IngestConfig
+
+
+@dataclass(frozen=True)
+class Command:
+    """Only find the cameras of a folder of photos, and undistort the photos."""
+
+    photos: Positional[Annotated[Path, arg(metavar="PHOTOS")]]
+    """Folder of photos, COLMAP project, or transforms.json."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
+    """The scene folder to make."""
+    config: Annotated[IngestConfig, arg(name="")] = field(default_factory=IngestConfig)
+    json: bool = False
+    """Print what was found as JSON."""
+
+    def run(self) -> None:
+        """Ingest, and print where the scene is."""
+        from splatkit.ingest import ingest
+        from splatkit.io.scene import load_scene
+
+        try:
+            folder = follow(ingest(self.photos, self.output, self.config))
+        except Stopped as stop:
+            again = f"splatkit ingest {self.photos} -o {self.output}"
+            raise Stopped(f"stopped; what is finished is kept, go on with: {again}") from stop
+        if not self.json:
+            print(folder)
+            return
+        scene = load_scene(folder)
+        found = {
+            "scene": str(folder),
+            "photos": len(scene.photos),
+            "held_out": len(scene.held_out_photos),
+            "points": len(scene.points),
+            "missing": scene.missing,
+        }
+        print(json.dumps(found, indent=1))
