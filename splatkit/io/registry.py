@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
-from splatkit.io import ply, splat, spz
+from splatkit.io import compressed_ply, ply, splat, spz
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,15 @@ class Format:
 
 
 FORMATS: tuple[Format, ...] = (
+    Format(
+        "compressed-ply",
+        ".compressed.ply",
+        ply.MAGIC,
+        compressed_ply.read,
+        compressed_ply.write,
+        compressed_ply.info,
+        holds=compressed_ply.MARK,
+    ),
     Format("ply", ".ply", ply.MAGIC, ply.read, ply.write, ply.info),
     Format("spz", ".spz", (spz.MAGIC, spz.GZIP_MAGIC), spz.read, spz.write, spz.info),
     Format("splat", ".splat", b"", splat.read, splat.write, splat.info),
