@@ -224,7 +224,7 @@ def self_test() -> Finding:
     difference = float((native - reference).abs().mean())
     good = difference < SELF_TEST_TOLERANCE
     hint = "" if good else "the native renderer is wrong on this machine: please report it"
-    return Finding("self-test", f"mean difference to the reference {difference:.1e}", good, hint)
+    return Finding("self test", f"mean difference to the reference {difference:.1e}", good, hint)
 
 
 def structure_from_motion() -> Finding:

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from splatkit import __version__
+from splatkit.cli._main import COMMANDS
+from splatkit.io import write_gaussians
+from tests.scenes import ball_over_floor, write_run
+
+
+def test_alone_it_says_how_to_start(splatkit) -> None:
+    answer = splatkit()
+    assert answer.code == 0
+    assert "splatkit train PHOTOS" in answer.out
+    assert "splatkit view" in answer.out
+
+
+def test_help_lists_every_command_and_needs_no_torch() -> None:
+    start = time.monotonic()
+    program = (
+        "import sys; from splatkit.cli import main; main(['--help']); print(sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert time.monotonic() - start < 1.5
+    assert "'torch'" not in done.stdout
+    for name, summary in COMMANDS.items():
+        assert f"  {name:<8} {summary}" in done.stdout
+
+
+def test_version(splatkit) -> None:
+    assert splatkit("--version").out == f"splatkit {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_page(splatkit, name: str) -> None:
+    answer = splatkit(name, "--help")
+    assert answer.code == 0
+    assert answer.out.startswith(f"usage: splatkit {name} [-h]")
+    assert len(answer.out.splitlines()) < 60
+    assert "None" not in answer.out
+    assert "│" not in answer.out
+    assert "recipe.rates" not in answer.out
+
+
+def test_the_long_help_has_the_recipe(splatkit) -> None:
+    assert "--recipe.rates.means FLOAT" in splatkit("train", "--help-all").out
+
+
+def test_info(splatkit, tmp_path: Path) -> None:
+    file = tmp_path / "balls.ply"
+    write_gaussians(ball_over_floor(), file)
+    answer = splatkit("info", file)
+    assert answer.code == 0
+    assert "gaussians           120\n" in answer.out
+    described = json.loads(splatkit("info", file, "--json").out)
+    assert described["num_gaussians"] == 120
+    assert described["sh_degree"] == 0
+
+
+def test_info_of_a_file_with_nan_warns_and_goes_on(splatkit, tmp_path: Path) -> None:
+    gaussians = ball_over_floor()
+    gaussians.means[3] = float("nan")
+    file = tmp_path / "nan.ply"
+    write_gaussians(gaussians, file)
+    answer = splatkit("info", file, "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out)["not_finite"] == 1
+
+
+def test_render_writes_both_paths_and_says_where(splatkit, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "balls")
+    answer = splatkit("render", run, "--frames", 3, "--backend", "torch_ref", "--json")
+    assert answer.code == 0
+    files = json.loads(answer.out)["files"]
+    assert files == [str(run / "renders" / name) for name in ("orbit.mp4", "captured.mp4")]
+    assert all(Path(file).stat().st_size > 500 for file in files)
+    assert "Rendering orbit  3/3 (100%)" in answer.err
+    film = tmp_path / "film.mp4"
+    answer = splatkit("render", run, "-o", film, "--frames", 2, "--backend", "torch_ref")
+    assert answer.out == f"{film}\n"
+    assert film.exists()
+
+
+def test_doctor_names_what_matters(splatkit) -> None:
+    answer = splatkit("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(answer.out)}
+    for name in ("splatkit", "Python", "system", "processor", "memory", "free disk", "torch",
+                 "NVIDIA GPU", "rasterizer", "self test", "pycolmap", "video encoder",
+                 "viewer"):  # fmt: skip
+        assert findings[name]["ok"], findings[name]
+    assert answer.code == 0
+    text = splatkit("doctor").out
+    assert "ok   splatkit" in text
+
+
+def test_doctor_of_a_broken_installation_says_so(splatkit, monkeypatch) -> None:
+    from splatkit.cli import doctor
+
+    def broken(name: str) -> str:
+        raise doctor.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "version", broken)
+    answer = splatkit("doctor")
+    assert answer.code == 1
+    assert "BAD  pycolmap" in answer.out
+    assert "pip install pycolmap" in answer.out
+
+
+def test_an_nvidia_card_under_a_cpu_torch_is_named_with_the_line_to_install(monkeypatch) -> None:
+    import torch
+
+    from splatkit.cli import doctor
+
+    monkeypatch.setattr(doctor, "nvidia_card", lambda: "NVIDIA GeForce RTX 4090")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    finding = doctor.nvidia()
+    assert "RTX 4090" in finding.value
+    assert "pip install --force-reinstall torch" in finding.hint
+    monkeypatch.setattr(doctor.sys, "platform", "win32")
+    assert "README" in doctor.nvidia().hint
