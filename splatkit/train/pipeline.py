@@ -10,7 +10,7 @@ from typing import Any
 from splatkit import __version__
 from splatkit.core import Event, Gaussians, Scene, SplatkitError
 from splatkit.ingest import ingest
-from splatkit.io.files import remove_leftovers, write_json
+from splatkit.io.files import read_json, remove_leftovers, write_json
 from splatkit.io.registry import read_gaussians, write_gaussians
 from splatkit.io.scene import load_scene
 from splatkit.render import get_backend
@@ -19,7 +19,7 @@ from splatkit.train.evaluate import agreement, evaluate
 from splatkit.train.events import Evaluated, Ingested, Saved
 from splatkit.train.photos import load_views
 from splatkit.train.run_folder import RunFolder, logged, read_log
-from splatkit.train.stats import make_stats
+from splatkit.train.stats import compared, make_stats
 from splatkit.train.trainer import train
 
 LEAST_EXPORT_PSNR = 60.0
@@ -106,6 +106,40 @@ def finish(
             "seed": config.seed,
         },
     )
+    write_json(folder.stats, stats)
+    yield Saved(folder.stats, "statistics")
+    yield Evaluated(stats)
+    return stats
+
+
+def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dict[str, Any]]:
+    """Compare a finished run's exported scene with its held-out photos once more.
+
+    Returns:
+        The statistics, renewed in ``eval/stats.json``.
+
+    Raises:
+        SplatkitError: the folder is not that of a finished run.
+    """
+    folder = RunFolder(Path(out))
+    for path in (folder.config, folder.ply, folder.stats):
+        if not path.is_file():
+            raise SplatkitError(
+                f"{out}: expected the folder of a finished run, but {path.relative_to(out)} is "
+                "missing; train first: splatkit train PHOTOS -o RUN"
+            )
+    told, stats = read_json(folder.config), read_json(folder.stats)
+    config = TrainConfig(preset=told["preset"], resize=told["resize"], backend=backend)
+    scene = load_scene(folder.scene)
+    views = yield from load_views(scene.held_out_photos, config.picture_size, scene.background)
+    results = yield from evaluate(
+        read_gaussians(folder.ply),
+        views,
+        scene.background,
+        backend=get_backend(backend),
+        pictures=folder.renders,
+    )
+    stats |= compared(results) | {"backend": get_backend(backend).name}
     write_json(folder.stats, stats)
     yield Saved(folder.stats, "statistics")
     yield Evaluated(stats)

@@ -28,10 +28,6 @@ def make_stats(
         run: backend, iterations, seconds_ingest, seconds_train, num_gaussians, seed and
             export_psnr.
     """
-
-    def mean(figure: str) -> float | None:
-        return fmean(getattr(r, figure) for r in results) if results else None
-
     held_out = len(scene.held_out_photos)
     return {
         "scene": name,
@@ -44,15 +40,20 @@ def make_stats(
             "held_out": held_out + len(scene.missing_held_out),
             "held_out_registered": held_out,
         },
-        "mean": {
-            "psnr": mean("psnr"),
-            "ssim": mean("ssim"),
-            "lpips": None,
-            "psnr_cc": mean("psnr_cc"),
-        },
-        "per_photo": [{"name": r.name, "psnr": r.psnr, "ssim": r.ssim} for r in results],
+        **compared(results),
         "version": __version__,
     }
+
+
+def compared(results: list[Comparison]) -> dict[str, Any]:
+    """The part of the document that comparisons give: means and figures by photo."""
+
+    def mean(figure: str) -> float | None:
+        return fmean(getattr(r, figure) for r in results) if results else None
+
+    means = {"psnr": mean("psnr"), "ssim": mean("ssim"), "lpips": None, "psnr_cc": mean("psnr_cc")}
+    photos = [{"name": r.name, "psnr": r.psnr, "ssim": r.ssim} for r in results]
+    return {"mean": means, "per_photo": photos}
 
 
 def device_name() -> str:

@@ -38,9 +38,7 @@ def views_of_a_wall(count=6, width=160, height=120):
     views = []
     for index in range(count):
         eye = torch.tensor([0.35 * (index - count / 2), 0.2 * (index % 2), -3.0])
-        viewmat = look_at(
-            eye.double(), torch.zeros(3).double(), torch.tensor([0.0, -1.0, 0.0]).double()
-        )
+        viewmat = look_at(eye.double(), torch.zeros(3).double(), up)
         image_from_wall = (K @ viewmat[:3, [0, 1, 3]]).numpy()
         mapping = np.linalg.inv(half) @ image_from_wall @ wall_from_texture @ half
         pixels = cv2.warpPerspective(texture, mapping, (width, height), flags=cv2.INTER_AREA)

@@ -12,7 +12,7 @@ from splatkit.io.images import read_image
 from splatkit.io.registry import read_gaussians
 from splatkit.train import pipeline
 from splatkit.train.events import Evaluated, Finished
-from splatkit.train.pipeline import run
+from splatkit.train.pipeline import evaluate_run, run
 from splatkit.train.run_folder import RunFolder, read_log
 
 STATS = {
@@ -113,6 +113,19 @@ def test_a_file_that_differs_from_the_scene_is_not_passed_off_as_it(done, monkey
     monkeypatch.setattr(pipeline, "read_gaussians", spoiled)
     with pytest.raises(SplatkitError, match="within 60 dB"):
         events_of(run(source, folder.root, replace(config, resume=True)))
+
+
+def test_evaluating_again_gives_the_same_figures(done):
+    _, folder, config, _ = done
+    before = json.loads(folder.stats.read_text())
+    _, stats = events_of(evaluate_run(folder.root, config.backend))
+    assert stats["mean"] == before["mean"]
+    assert json.loads(folder.stats.read_text()) == stats
+
+
+def test_evaluating_an_unfinished_run_says_what_is_missing(tmp_path):
+    with pytest.raises(SplatkitError, match=r"config\.json is missing; train first"):
+        events_of(evaluate_run(tmp_path))
 
 
 def test_without_held_out_photos_there_are_no_means(done, tmp_path):
