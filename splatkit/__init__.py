@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from splatkit.core import Cameras, Gaussians, Photo, Scene, SplatkitError, UsageError
+    from splatkit.io import read_gaussians as load
+    from splatkit.io import write_gaussians as save
     from splatkit.render import Rendered, render
 
     __version__: str
 
 _HOMES = {
-    "Cameras": "splatkit.core",
-    "Gaussians": "splatkit.core",
-    "Photo": "splatkit.core",
-    "Rendered": "splatkit.render",
-    "Scene": "splatkit.core",
-    "SplatkitError": "splatkit.core",
-    "UsageError": "splatkit.core",
-    "render": "splatkit.render",
+    "Cameras": "splatkit.core:Cameras",
+    "Gaussians": "splatkit.core:Gaussians",
+    "Photo": "splatkit.core:Photo",
+    "Rendered": "splatkit.render:Rendered",
+    "Scene": "splatkit.core:Scene",
+    "SplatkitError": "splatkit.core:SplatkitError",
+    "UsageError": "splatkit.core:UsageError",
+    "load": "splatkit.io:read_gaussians",
+    "render": "splatkit.render:render",
+    "save": "splatkit.io:write_gaussians",
 }
 
 __all__ = [
@@ -35,7 +39,9 @@ __all__ = [
     "SplatkitError",
     "UsageError",
     "__version__",
+    "load",
     "render",
+    "save",
 ]
 
 
@@ -46,4 +52,5 @@ def __getattr__(name: str) -> Any:
         return version("splatkit")
     if name not in _HOMES:
         raise AttributeError(f"module 'splatkit' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    home, original = _HOMES[name].split(":")
+    return getattr(import_module(home), original)

@@ -90,8 +90,10 @@ def _one_line(error: Exception) -> str:
     from splatkit.core.errors import SplatkitError
 
     text = " ".join(str(error).split())
-    if isinstance(error, (SplatkitError, OSError)):
+    if isinstance(error, SplatkitError):
         return text
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else text
     name = type(error).__name__
     return f"{name}: {text} (unexpected; add --debug to see where, and please report it)"
 

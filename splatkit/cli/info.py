@@ -23,8 +23,11 @@ class Command:
 
     def run(self) -> None:
         """Print the description."""
+        from splatkit.core import UsageError
         from splatkit.io import info
 
+        if not self.file.exists():
+            raise UsageError(f"{self.file}: expected a scene file, found nothing there")
         with Screen():
             description = info(self.file)
         print(json.dumps(description, indent=1) if self.json else as_text(description))

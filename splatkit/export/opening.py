@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from splatkit.core import Cameras, Gaussians, Photo, SplatkitError, camera_of
+from splatkit.core import Cameras, Gaussians, Photo, SplatkitError, UsageError, camera_of
 from splatkit.io import read_gaussians
 from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.train.run_folder import RunFolder
@@ -45,9 +45,12 @@ def open_scene(path: Path | str) -> OpenScene:
     """Read a scene from a run folder or a scene file.
 
     Raises:
-        SplatkitError: there is no such thing, it holds no trained scene, or it is damaged.
+        UsageError: there is nothing at that path.
+        SplatkitError: it holds no trained scene, or a damaged one.
     """
     path = Path(path)
+    if not path.exists():
+        raise UsageError(f"{path}: expected a run folder or a scene file, found nothing there")
     if not path.is_dir():
         return OpenScene(path.stem, path, read_gaussians(path))
     folder = RunFolder(path)

@@ -1,6 +1,18 @@
 """Differentiable rendering of Gaussians."""
 
+import sys
+from types import ModuleType
+
 from splatkit.render.api import OUTPUTS, Rendered, render
 from splatkit.render.backends import BACKEND_NAMES, get_backend
 
 __all__ = ["BACKEND_NAMES", "OUTPUTS", "Rendered", "get_backend", "render"]
+
+
+class _CallableModule(ModuleType):
+    """Lets ``splatkit.render(...)`` be the function while ``splatkit.render.paths`` is a module."""
+
+    __call__ = staticmethod(render)
+
+
+sys.modules[__name__].__class__ = _CallableModule

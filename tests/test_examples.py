@@ -1,0 +1,82 @@
+"""The examples run as they are printed."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from splatkit.render import render
+from tests.scenes import ball_over_floor, ring
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name: str, *words: object) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_short_and_tested() -> None:
+    scripts = sorted(path.name for path in EXAMPLES.glob("*.py"))
+    assert scripts == ["01_render.py", "02_gradients.py", "03_train_from_scene.py"]
+    for script in scripts:
+        assert len((EXAMPLES / script).read_text().splitlines()) < 100
+
+
+def test_render(tmp_path: Path) -> None:
+    assert "2000 Gaussians cover" in run("01_render.py", tmp_path)
+    colours = np.asarray(Image.open(tmp_path / "helix-rgb.png"))
+    assert colours.shape == (480, 640, 3)
+    assert colours.max() > 200
+    assert (tmp_path / "helix-depth.png").exists()
+    assert (tmp_path / "helix.ply").exists()
+
+
+def test_gradients(tmp_path: Path) -> None:
+    last_line = run("02_gradients.py", tmp_path, 60).splitlines()[-1]
+    before, after = (float(word) for word in last_line.split() if word[0].isdigit() and "." in word)
+    assert after < 0.5 * before
+
+
+def test_train_from_scene(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", count=10)
+    told = run("03_train_from_scene.py", photos, tmp_path / "run", 200)
+    assert "step 200" in told
+    assert "held-out photos: " in told
+    assert (tmp_path / "run" / "exports" / "scene.ply").exists()
+
+
+def write_photos(folder: Path, count: int) -> Path:
+    """Photos of the test scene with their cameras in a transforms.json (OpenGL axes)."""
+    folder.mkdir()
+    cameras = ring(count, 96, 64)
+    pictures = render(ball_over_floor(), cameras.to(torch.float32)).rgb.clamp(0, 1)
+    frames = []
+    for index, pixels in enumerate((pictures * 255).byte().numpy()):
+        name = f"{index:03d}.png"
+        Image.fromarray(pixels).save(folder / name)
+        world_from_camera = torch.linalg.inv(cameras.viewmats[index])
+        opengl = world_from_camera @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0])).double()
+        frames.append({"file_path": name, "transform_matrix": opengl.tolist()})
+    focal = float(cameras.Ks[0, 0, 0])
+    described = {
+        "camera_angle_x": 2 * math.atan(48 / focal),
+        "fl_x": focal,
+        "fl_y": focal,
+        "cx": 48.0,
+        "cy": 32.0,
+        "w": 96,
+        "h": 64,
+        "frames": frames,
+    }
+    (folder / "transforms.json").write_text(json.dumps(described))
+    return folder
