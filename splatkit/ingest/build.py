@@ -90,24 +90,7 @@ def _prepare(
         info = read_info(posed.path)
     except SplatkitError as error:
         raise _UnreadablePhotoError(str(error)) from error
-    size = (info.width, info.height)
-    lens, upright = posed.lens, posed.upright
-    if (
-        not upright
-        and info.turned
-        and not _same_shape(lens, size[::-1])
-        and _same_shape(lens, size)
-    ):
-        upright = True  # the other program turned it as well
-    if not upright and info.turned and _same_shape(lens, size[::-1]):
-        size = size[::-1]
-    if (lens.width, lens.height) != size:
-        if not _same_shape(lens, size):
-            raise SplatkitError(
-                f"{posed.path}: expected {lens.width}x{lens.height} as its camera says, got "
-                f"{size[0]}x{size[1]}"
-            )
-        lens = lens.resized(*size)
+    lens, upright = _fit_lens(posed, info)
     # Two threads may compute the same lens at first; the results are equal.
     undistort = lenses.get(lens) or lenses.setdefault(lens, Undistortion(lens))
     as_is = not undistort.needed and not info.turned and posed.path.suffix.lower() in _AS_IS
@@ -142,7 +125,7 @@ def _prepare(
 def _fit_lens(posed: Posed, info: PhotoInfo) -> tuple[Lens, bool]:
     """The lens at the photo's own size, and whether the photo has to be turned for it."""
     upright = (info.width, info.height)
-    stored = upright[::-1] if info.lying else upright
+    stored = (info.height, info.width) if info.lying else upright
     for size, turn in ((upright, True), (stored, False)):
         # The shape decides where it can; where it cannot, the maker of the cameras does.
         if _same_shape(posed.lens, size) and (turn == posed.upright or info.lying):

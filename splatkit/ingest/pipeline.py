@@ -11,6 +11,7 @@ from typing import Any
 from splatkit.core import Event, Note, SplatkitError, UsageError
 from splatkit.ingest.build import IMAGES, MASKS, build_scene
 from splatkit.ingest.config import IngestConfig
+from splatkit.ingest.mapping import place_cameras
 from splatkit.ingest.sources import Source, find_source
 from splatkit.ingest.split import choose_held_out
 from splatkit.io.files import read_json, remove_leftovers, write_json
@@ -49,21 +50,27 @@ def ingest(
     if _is_current(out, state):
         yield Note(f"{out}: the scene is there already and its photos have not changed")
         return out
-    yield Note(f"Found {len(found.names)} photos with {_cameras_from(found)}")
+    cameras_from = "; where they were taken is computed" if found.cameras is None else ""
+    cameras_from = cameras_from or f" with cameras from a {found.kind}"
+    yield Note(f"Found {len(found.names)} photos{cameras_from}")
     cameras = found.cameras
     if cameras is None:
-        raise SplatkitError("structure from motion")
+        cameras = yield from place_cameras(found.folder, found.names, out / WORK, config)
     yield from build_scene(cameras, held_out, out, config.threads)
     scene = load_scene(out)
+    for name, reason in scene.missing.items():
+        yield Note(f"not placed: {name} ({reason})", warning=True)
+    if scene.missing_held_out:
+        yield Note(
+            f"{len(scene.missing_held_out)} of the {len(held_out)} photos held out for evaluation "
+            "could not be placed and are not replaced by others",
+            warning=True,
+        )
     yield Note(
         f"Scene: {len(scene.photos)} of {len(found.names)} photos, {len(scene.points)} points, "
         f"{len(scene.held_out_photos)} held out"
     )
     return out
-
-
-def _cameras_from(found: Source) -> str:
-    return "no cameras yet" if found.cameras is None else f"cameras from a {found.kind}"
 
 
 def _state(

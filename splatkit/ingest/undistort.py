@@ -100,10 +100,10 @@ def _inner_rectangle(lens: Lens, whole: Pinhole) -> Pinhole:
     """The pinhole of the same focal length that the photo's border just encloses."""
     w, h = float(lens.width), float(lens.height)
     along_x, along_y = np.linspace(0, w, 65), np.linspace(0, h, 65)
-    left, _ = _undistort(lens, np.zeros(65), along_y)
-    right, _ = _undistort(lens, np.full(65, w), along_y)
-    _, top = _undistort(lens, along_x, np.zeros(65))
-    _, bottom = _undistort(lens, along_x, np.full(65, h))
+    left, _ = undistort_points(lens, np.zeros(65), along_y)
+    right, _ = undistort_points(lens, np.full(65, w), along_y)
+    _, top = undistort_points(lens, along_x, np.zeros(65))
+    _, bottom = undistort_points(lens, along_x, np.full(65, h))
     limit_x = min(_WIDEST, _LARGEST * w / 2 / whole.fx)
     limit_y = min(_WIDEST, _LARGEST * h / 2 / whole.fy)
     x0, x1 = _limits(left, right, limit_x)
@@ -126,7 +126,7 @@ def _limits(low: np.ndarray, high: np.ndarray, limit: float) -> tuple[float, flo
     return max(float(low.max()), -limit), min(float(high.min()), limit)
 
 
-def _undistort(lens: Lens, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def undistort_points(lens: Lens, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rays (x, y, 1) of pixels by Newton's method; NaN where it finds none within 80 degrees."""
     fx, fy, cx, cy = lens.focal_and_center
     target = np.stack(((u - cx) / fx, (v - cy) / fy))

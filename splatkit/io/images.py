@@ -55,6 +55,8 @@ class PhotoInfo:
     """Whether that turn is by a quarter, so that the stored picture has its sides exchanged."""
     transparent: bool
     """Whether the picture has an alpha channel."""
+    plain: bool
+    """Whether every program reads the file alike: JPEG or PNG, 8-bit grey or RGB, upright."""
 
 
 def list_images(folder: Path) -> list[str]:
@@ -106,11 +108,13 @@ def read_info(path: Path) -> PhotoInfo:
             width, height = image.size
             turn = exif.get(ExifTags.Base.Orientation)
             transparent = _is_transparent(image)
+            usual = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     make = str(exif.get(ExifTags.Base.Make) or "").strip("\0 ")
     model = str(exif.get(ExifTags.Base.Model) or "").strip("\0 ")
     lying = turn in (5, 6, 7, 8)
+    turned = lying or turn in (2, 3, 4)
     return PhotoInfo(
         width=height if lying else width,
         height=width if lying else height,
@@ -118,9 +122,10 @@ def read_info(path: Path) -> PhotoInfo:
         focal=_focal(details, width, height),
         exposure=_exposure(details),
         gps=_place(gps),
-        turned=lying or turn in (2, 3, 4),
+        turned=turned,
         lying=lying,
         transparent=transparent,
+        plain=usual and not transparent and not turned,
     )
 
 
