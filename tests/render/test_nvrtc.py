@@ -19,6 +19,15 @@ KERNELS = {
           smooth_cutoff_adj(e, 1.0f, out[1]);
           alpha_moments_adj(splat, splat[3], *g, out, out + 2, out[5]);
         }""",
+    "blend.h": """
+        __global__ void kernel(const float *conic, float x, float y, float *out) {
+          const FoldedConic<float> folded = fold_conic(conic, 0.5f);
+          const float alpha = exp2(exponent_at(folded, exponent_column(folded, x), y));
+          out[0] = smooth_cutoff(alpha);
+          smooth_cutoff_adj(alpha, 1.0f, out[1]);
+          const AlphaMoments<float> moments = {alpha_adj(x, 1.0f, alpha, y), x, y, x, x, y};
+          alpha_moments_adj(conic, alpha, moments, out + 2, out + 4, out[7]);
+        }""",
     "camera.h": """
         __global__ void kernel(const float *K, const float *viewmat, float *mean, float *point,
                                ImagePoint<float> *image, ViewGradient<float> *v_view) {
@@ -59,6 +68,45 @@ KERNELS = {
         __global__ void kernel(AdamConstants c, const float *g, float *p, float *m, float *v) {
           const int i = blockIdx.x * blockDim.x + threadIdx.x;
           adam_update(c, 0.01f, g[i], p[i], m[i], v[i]);
+        }""",
+    "camera.h": """
+        __global__ void kernel(View<float> view, Pinhole<float> lens, const float *mean,
+                               ImagePoint<float> *image, float *v_mean) {
+          float point[3], v_point[3] = {};
+          to_camera(view, mean, point);
+          *image = lens.project(point);
+          lens.project_adj(point, *image, v_point);
+          ViewGradient<float> v_view = {};
+          to_camera_adj(view, mean, v_point, v_mean, v_view);
+        }""",
+    "gaussian.h": """
+        __global__ void kernel(const float *q, float *axes, float *v_axes) {
+          float unit[4], rotation[9], v_unit[4] = {};
+          normalize<4>(q, unit);
+          rotation_from_unit_quat(unit, rotation);
+          rotation_from_unit_quat_adj(unit, rotation, v_unit);
+          const ScreenShape<float> shape = screen_shape(axes, 0.3f);
+          screen_shape_adj(axes, 0.3f, shape.conic, shape.compensation + v_unit[0], v_axes);
+        }""",
+    "screen.h": """
+        __global__ void kernel(ScreenOptions<float, Pinhole<float>> options,
+                               const RawGaussian<float> *g, float *record,
+                               RawGaussian<float> *v_g, float *direction) {
+          project_splat(*g, options, record);
+          ViewGradient<float> v_view = {};
+          project_splat_adj(*g, options, record, *v_g, v_view);
+          const float inverse = splat_direction(options.view, g->mean, direction);
+          splat_direction_adj(direction, inverse, record, v_g->mean, v_view);
+        }""",
+    "sh.h": """
+        template <int degree>
+        __device__ void color(const float *direction, const float *sh, float *color, float *v) {
+          sh_color<degree>(direction, sh, color);
+          sh_color_adj<degree>(direction, sh, color, v, v + 75);
+        }
+        __global__ void kernel(const float *d, const float *sh, float *c, float *v) {
+          color<0>(d, sh, c, v), color<1>(d, sh, c, v), color<2>(d, sh, c, v);
+          color<3>(d, sh, c, v), color<4>(d, sh, c, v);
         }""",
     "ssim.h": """
         __global__ void kernel(const SsimMoments<float> *m, float *score, SsimMoments<float> *v) {

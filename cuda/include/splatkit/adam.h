@@ -9,6 +9,7 @@ inline namespace SK_ISA {
 // What all values of one update share; `step` counts from 1.
 struct AdamConstants {
   float beta1, beta2;
+  float rest1, rest2;        // 1 - beta1, 1 - beta2: rounded once, from double
   float inverse_bias1;       // 1 / (1 - beta1^step)
   float inverse_root_bias2;  // 1 / sqrt(1 - beta2^step)
   float epsilon;
@@ -18,8 +19,8 @@ struct AdamConstants {
 template <class T>
 SK_HD void adam_update(const AdamConstants &c, T rate, T gradient, T &parameter, T &first,
                        T &second) {
-  first = fma(T(c.beta1), first, T(1.0f - c.beta1) * gradient);
-  second = fma(T(c.beta2), second, T(1.0f - c.beta2) * (gradient * gradient));
+  first = fma(T(c.beta1), first, T(c.rest1) * gradient);
+  second = fma(T(c.beta2), second, T(c.rest2) * (gradient * gradient));
   const T deviation = fma(sqrt(second), T(c.inverse_root_bias2), T(c.epsilon));
   parameter = parameter - (rate * T(c.inverse_bias1)) * (first / deviation);
 }
