@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from splatkit.core.sh import sh_from_rgb
 from splatkit.core.transforms import look_at
 from splatkit.io import write_gaussians
 from splatkit.io.scene import save_scene
+from splatkit.render import render
 
 UP = torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)
 
@@ -73,4 +75,33 @@ def write_run(folder: Path, photos: int = 8) -> Path:
         )
     save_scene(Scene(listed, torch.zeros(1, 3), torch.zeros(1, 3)), folder / "scene")
     write_gaussians(ball_over_floor(), folder / "exports" / "scene.ply")
+    return folder
+
+
+def write_photos(folder: Path, count: int) -> Path:
+    """Photos of the test scene with their cameras in a transforms.json (OpenGL axes)."""
+    folder.mkdir()
+    cameras = ring(count, 96, 64)
+    pictures = render(ball_over_floor(), cameras.to(torch.float32), backend="torch_ref").rgb.clamp(
+        0, 1
+    )
+    frames = []
+    for index, pixels in enumerate((pictures * 255).byte().numpy()):
+        name = f"{index:03d}.png"
+        Image.fromarray(pixels).save(folder / name)
+        world_from_camera = torch.linalg.inv(cameras.viewmats[index])
+        opengl = world_from_camera @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0])).double()
+        frames.append({"file_path": name, "transform_matrix": opengl.tolist()})
+    focal = float(cameras.Ks[0, 0, 0])
+    described = {
+        "camera_angle_x": 2 * math.atan(48 / focal),
+        "fl_x": focal,
+        "fl_y": focal,
+        "cx": 48.0,
+        "cy": 32.0,
+        "w": 96,
+        "h": 64,
+        "frames": frames,
+    }
+    (folder / "transforms.json").write_text(json.dumps(described))
     return folder

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from splatkit.render import render
-from tests.scenes import ball_over_floor, ring
+from tests.scenes import write_photos
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -53,30 +49,3 @@ def test_train_from_scene(tmp_path: Path) -> None:
     assert "step 200" in told
     assert "held-out photos: " in told
     assert (tmp_path / "run" / "exports" / "scene.ply").exists()
-
-
-def write_photos(folder: Path, count: int) -> Path:
-    """Photos of the test scene with their cameras in a transforms.json (OpenGL axes)."""
-    folder.mkdir()
-    cameras = ring(count, 96, 64)
-    pictures = render(ball_over_floor(), cameras.to(torch.float32)).rgb.clamp(0, 1)
-    frames = []
-    for index, pixels in enumerate((pictures * 255).byte().numpy()):
-        name = f"{index:03d}.png"
-        Image.fromarray(pixels).save(folder / name)
-        world_from_camera = torch.linalg.inv(cameras.viewmats[index])
-        opengl = world_from_camera @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0])).double()
-        frames.append({"file_path": name, "transform_matrix": opengl.tolist()})
-    focal = float(cameras.Ks[0, 0, 0])
-    described = {
-        "camera_angle_x": 2 * math.atan(48 / focal),
-        "fl_x": focal,
-        "fl_y": focal,
-        "cx": 48.0,
-        "cy": 32.0,
-        "w": 96,
-        "h": 64,
-        "frames": frames,
-    }
-    (folder / "transforms.json").write_text(json.dumps(described))
-    return folder

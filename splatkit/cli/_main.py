@@ -10,7 +10,9 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 COMMANDS = {
     "train": "Turn a folder of photos into a scene.",
@@ -41,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         words.remove("--debug")
         debug = True
     try:
-        return _dispatch(words)
+        with _warnings_as_lines():
+            return _dispatch(words)
     except KeyboardInterrupt as stop:
         if debug:
             raise
@@ -83,6 +86,17 @@ def _dispatch(words: list[str]) -> int:
     module = importlib.import_module(f"splatkit.cli.{name}")
     command = parse(module.Command, rest, f"splatkit {name}")
     return command.run() or 0
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Python's warnings as one line each, without the place in the code."""
+    before = warnings.showwarning
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _one_line(error: Exception) -> str:

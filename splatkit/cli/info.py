@@ -9,15 +9,13 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from splatkit.cli._progress import Screen
-
 
 @dataclass(frozen=True)
 class Command:
     """Say what is in a scene file: how many Gaussians, their harmonics, bounds and faults."""
 
     file: Positional[Annotated[Path, arg(metavar="FILE")]]
-    """A scene file (.ply)."""
+    """A scene file (.ply and others)."""
     json: bool = False
     """Print JSON."""
 
@@ -28,8 +26,7 @@ class Command:
 
         if not self.file.exists():
             raise UsageError(f"{self.file}: expected a scene file, found nothing there")
-        with Screen():
-            description = info(self.file)
+        description = info(self.file)
         print(json.dumps(description, indent=1) if self.json else as_text(description))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +35,7 @@ class Command:
         try:
             folder = follow(ingest(self.photos, self.output, self.config))
         except Stopped as stop:
-            again = f"splatkit ingest {self.photos} -o {self.output}"
+            again = f"splatkit {shlex.join(sys.argv[1:])}"
             raise Stopped(f"stopped; what is finished is kept, go on with: {again}") from stop
         if not self.json:
             print(folder)

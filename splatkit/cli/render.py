@@ -17,7 +17,7 @@ class Command:
     """Make videos or pictures of a scene: around it (orbit) and along the photos (captured)."""
 
     scene: Positional[Annotated[Path, arg(metavar="SCENE")]]
-    """A run folder, or a scene file (.ply)."""
+    """A run folder, or a scene file (.ply and others)."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """A folder, or FILE.mp4 for a single video. Default: RUN/renders."""
     path: Literal["orbit", "captured"] | None = None

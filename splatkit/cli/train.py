@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,7 +46,7 @@ class Command:
         try:
             follow(pipeline.run(self.photos, output, self.config), translate)
         except Stopped as stop:
-            raise Stopped(resume_hint(self.photos, output)) from stop
+            raise Stopped(resume_hint(output)) from stop
         stats = read_json(RunFolder(output).stats)
         print(json.dumps(stats, indent=1) if self.json else summary(stats, RunFolder(output)))
 
@@ -78,10 +80,11 @@ def translate(event: Event) -> Event | None:
     return event
 
 
-def resume_hint(photos: Path, output: Path) -> str:
-    """What to say when training was stopped."""
+def resume_hint(output: Path) -> str:
+    """What to say when training was stopped: the same words again, with ``--resume``."""
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    again = f"splatkit {shlex.join(words)}"
     checkpoints = RunFolder(output).checkpoints
-    again = f"splatkit train {photos} -o {output}"
     if checkpoints.is_dir() and any(checkpoints.iterdir()):
         return f"saved, resume with: {again} --resume"
     return f"stopped before training; what is finished is kept, go on with: {again}"

@@ -12,15 +12,13 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from splatkit.cli._progress import Screen
-
 
 @dataclass(frozen=True)
 class Command:
     """Look at a scene in the browser, until Ctrl-C."""
 
     scene: Positional[Annotated[Path, arg(metavar="SCENE")]]
-    """A run folder, or a scene file (.ply)."""
+    """A run folder, or a scene file (.ply and others)."""
     host: str = "127.0.0.1"
     """Address to listen at; 127.0.0.1 is for this machine alone."""
     port: int = 8080
@@ -35,15 +33,14 @@ class Command:
         from splatkit.export import open_scene
         from splatkit.viewer import FixedSource, Viewer, is_loopback
 
-        with Screen():
-            source = FixedSource(open_scene(self.scene))
-        if not is_loopback(self.host):
-            print(
-                f"warning: listening at {self.host}: whoever reaches this machine can look at "
-                "the scene, there is no password",
-                file=sys.stderr,
-            )
+        source = FixedSource(open_scene(self.scene))
         with Viewer(source, self.host, self.port, self.backend) as viewer:
+            if not is_loopback(self.host):
+                print(
+                    f"warning: listening at {self.host}: whoever reaches this machine can look "
+                    "at the scene, there is no password",
+                    file=sys.stderr,
+                )
             if self.port not in (0, viewer.port):
                 print(f"port {self.port} is in use, taking {viewer.port}", file=sys.stderr)
             print(f"{source.name} is at {viewer.url}   (Ctrl-C ends)", flush=True)

@@ -17,7 +17,7 @@ from splatkit.export.opening import OpenScene
 from splatkit.io import atomic_path
 from splatkit.io.images import fit_within, write_image
 from splatkit.io.video import write_video
-from splatkit.render import render
+from splatkit.render import get_backend, render
 from splatkit.render.paths import captured, circle, orbit
 from splatkit.render.pictures import MODES, depth_range_of, outputs_of, picture
 
@@ -86,6 +86,7 @@ def render_scene(
         UsageError: the output does not fit the options.
         SplatkitError: the disk is full, or the place cannot be written.
     """
+    get_backend(options.backend)
     places = _places(scene, output, options)
     width, height = _size(scene, options)
     if options.width not in (None, width) or options.height not in (None, height):

@@ -15,6 +15,7 @@ import numpy as np
 import viser
 
 from splatkit.core import UsageError
+from splatkit.render import get_backend
 from splatkit.viewer.panel import Panel
 from splatkit.viewer.session import Session
 from splatkit.viewer.source import SceneSource
@@ -60,13 +61,14 @@ class Viewer:
         backend: see ``splatkit.render.render``.
 
     Raises:
-        UsageError: the address is none of this machine's.
+        UsageError: the address is none of this machine's, or there is no such backend.
     """
 
     def __init__(
         self, source: SceneSource, host: str = "127.0.0.1", port: int = 8080, backend: str = "auto"
     ) -> None:
         _check_address(host, port)
+        get_backend(backend)
         self._source = source
         self._backend = backend
         self._browsers: dict[int, _Browser] = {}

@@ -1,0 +1,118 @@
+"""The viewer in a real browser: what the page shows, and that its controls are connected."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from splatkit.export import OpenScene, open_scene
+from splatkit.render import render
+from splatkit.render.pictures import outputs_of, picture
+from splatkit.viewer import FixedSource, Viewer
+from splatkit.viewer.views import View, first_place
+from tests.chromium import chromium_page
+from tests.scenes import UP, write_run
+
+pytestmark = pytest.mark.long
+
+WIDTH, HEIGHT = 900, 600
+SHOWN = (slice(160, HEIGHT), slice(0, 560))
+"""The part of the window without notices and panel."""
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> OpenScene:
+    return open_scene(write_run(tmp_path_factory.mktemp("runs") / "balls"))
+
+
+@pytest.fixture(scope="module")
+def page(scene: OpenScene) -> Iterator[Any]:
+    with (
+        Viewer(FixedSource(scene), port=0) as viewer,
+        chromium_page(WIDTH, HEIGHT) as page,
+    ):
+        page.goto(viewer.url)
+        page.get_by_text("Reset view").wait_for(timeout=30000)
+        yield page
+
+
+def screenshot(page: Any) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))[SHOWN]
+
+
+def expected(scene: OpenScene, mode: str) -> np.ndarray:
+    """What ``render`` gives from the first place."""
+    place = first_place(scene.photos, scene.gaussians)
+    viewmat = look_at_place(place)
+    rendered = render(scene.gaussians, viewmat.camera(WIDTH, HEIGHT), outputs=outputs_of(mode))
+    return picture(rendered, mode)[0].numpy()[SHOWN]
+
+
+def look_at_place(place: Any) -> View:
+    import torch
+
+    from splatkit.core.transforms import look_at, quat_from_rotation
+
+    viewmat = look_at(torch.tensor(place.position), torch.tensor(place.look_at), UP)
+    w, x, y, z = quat_from_rotation(viewmat[:3, :3].T).tolist()
+    px, py, pz = place.position.tolist()
+    return View((w, x, y, z), (px, py, pz), place.fov)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(np.mean((a.astype(float) - b) ** 2), 1e-9)))
+
+
+def best_psnr(page: Any, truth: np.ndarray, seconds: float = 10) -> float:
+    """The agreement once the page has settled."""
+    end, best = time.monotonic() + seconds, 0.0
+    while best < 35 and time.monotonic() < end:
+        best = max(best, psnr(screenshot(page), truth))
+    return best
+
+
+def choose(page: Any, mode: str) -> None:
+    page.get_by_label("Show", exact=True).click()
+    page.get_by_role("option", name=mode, exact=True).click()
+
+
+def test_the_page_shows_the_scene_upright_and_not_mirrored(page: Any, scene: OpenScene) -> None:
+    assert best_psnr(page, expected(scene, "rgb")) >= 35
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("Depth", "depth"), ("Normals", "normal"), ("Coverage", "alpha"), ("Colour", "rgb")],
+)
+def test_modes(page: Any, scene: OpenScene, name: str, mode: str) -> None:
+    choose(page, name)
+    assert best_psnr(page, expected(scene, mode)) >= 35
+
+
+def test_dragging_turns_the_view_and_reset_brings_it_back(page: Any, scene: OpenScene) -> None:
+    truth = expected(scene, "rgb")
+    assert best_psnr(page, truth) >= 35
+    page.mouse.move(300, 400)
+    page.mouse.down()
+    page.mouse.move(400, 420, steps=8)
+    page.mouse.up()
+    time.sleep(1)
+    assert psnr(screenshot(page), truth) < 30
+    page.get_by_text("Reset view").click()
+    assert best_psnr(page, truth) >= 35
+
+
+def test_a_click_on_a_photo_flies_there(page: Any, scene: OpenScene, tmp_path: Path) -> None:
+    before = screenshot(page)
+    page.get_by_label("Show cameras").check(force=True)
+    time.sleep(1)
+    assert psnr(screenshot(page), before) < 40, "no cameras on the page"
+    page.get_by_label("Show cameras").uncheck(force=True)
+    assert best_psnr(page, expected(scene, "rgb")) >= 35
