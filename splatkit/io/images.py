@@ -106,7 +106,8 @@ def read_info(path: Path) -> PhotoInfo:
             details = exif.get_ifd(ExifTags.IFD.Exif)
             gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
             width, height = image.size
-            turn = exif.get(ExifTags.Base.Orientation)
+            # Pillow turns TIFF itself and gives the size that it will have then.
+            turn = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation)
             transparent = _is_transparent(image)
             usual = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
     except _DAMAGE as error:
