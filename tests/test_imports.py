@@ -1,4 +1,4 @@
-"""The house's order: rooms import downward only, and two libraries have one door each."""
+"""The house's order: rooms import downward only, and some libraries have one door."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ FLOORS = (
     {"cli"},
 )
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
-DOORS = {"plyfile": "io/ply.py", "pycolmap": "ingest/"}
+DOORS = {
+    "plyfile": ("io/ply.py",),
+    "pycolmap": ("ingest/",),
+    "splatkit._native": ("render/backends/", "cli/doctor.py"),
+}
 OUTSIDE_ROOMS = {"__init__.py", "__main__.py"}
 
 
@@ -55,11 +59,11 @@ def complaints(path: str, source: str) -> list[str]:
     package = ".".join(["splatkit", *path.split("/")[:-1]])
     wrong = []
     for module in sorted(imported_modules(ast.parse(source), package)):
+        for library, doors in DOORS.items():
+            if f"{module}.".startswith(f"{library}.") and not path.startswith(doors):
+                wrong.append(f"{path} imports {library}, which belongs in {' or '.join(doors)}")
         words = module.split(".")
-        door = DOORS.get(words[0])
-        if door and not path.startswith(door):
-            wrong.append(f"{path} imports {words[0]}, which belongs in {door} alone")
-        if words[0] != "splatkit" or len(words) == 1 or words[1] == "__version__":
+        if words[0] != "splatkit" or len(words) == 1 or words[1] in ("__version__", "_native"):
             continue
         other = words[1]
         if other not in FLOOR_OF:
@@ -93,6 +97,8 @@ def test_rooms_import_downward_only() -> None:
         ("train/config.py", "from . import events", 0),
         ("viewer/app.py", "from splatkit import Gaussians", 1),
         ("cli/doctor.py", "from splatkit import __version__\nimport pycolmap", 1),
+        ("render/backends/cpu.py", "from splatkit import _native", 0),
+        ("train/trainer.py", "from splatkit._native import blend", 1),
         ("attic/x.py", "", 1),
     ],
 )

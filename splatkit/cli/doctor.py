@@ -191,11 +191,12 @@ def nvidia_card() -> str | None:
 
 
 def rasterizer() -> Finding:
-    """The backend that ``auto`` takes."""
+    """The backend that ``auto`` takes, its instruction set and threads."""
+    from splatkit import _native
     from splatkit.render import get_backend
 
-    backend = get_backend()
-    return Finding("rasterizer", backend.name)
+    described = f"{get_backend().name}, {_native.isa()}, {_native.num_threads()} threads"
+    return Finding("rasterizer", described)
 
 
 def self_test() -> Finding:
