@@ -9,7 +9,7 @@ import pytest
 
 import splatkit
 
-PACKAGE = Path(splatkit.__path__[0])
+PACKAGE = Path(splatkit.__file__).parent
 FLOORS = (
     {"core"},
     {"io", "render"},
