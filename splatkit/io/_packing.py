@@ -35,9 +35,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def damaged(path: Path, what: str) -> SplatkitError:
-    """The error for a file that contradicts itself."""
+    """The error for a file that contradicts itself; libraries' texts become one line."""
     return SplatkitError(
-        f"{path}: {what}: the file is damaged or cut short; get it again from its source"
+        f"{path}: {' '.join(what.split())}: the file is damaged or cut short; get it again from its source"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
-from splatkit.io import compressed_ply, ksplat, ply, sog, splat, spz
+from splatkit.io import compressed_ply, ksplat, npz, ply, sog, splat, spz
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format("ply", ".ply", ply.MAGIC, ply.read, ply.write, ply.info),
     Format("spz", ".spz", (spz.MAGIC, spz.GZIP_MAGIC), spz.read, spz.write, spz.info),
+    Format("npz", ".npz", npz.MAGIC, npz.read, npz.write, npz.info, holds=npz.MARK),
     Format("sog", ".sog", sog.MAGIC, sog.read, sog.write, sog.info),
     Format("ksplat", ".ksplat", b"", ksplat.read, ksplat.write, ksplat.info),
     Format("splat", ".splat", b"", splat.read, splat.write, splat.info),
