@@ -36,8 +36,9 @@ def read_bytes(path: Path) -> bytes:
 
 def damaged(path: Path, what: str) -> SplatkitError:
     """The error for a file that contradicts itself; libraries' texts become one line."""
+    fault = " ".join(what.split())
     return SplatkitError(
-        f"{path}: {' '.join(what.split())}: the file is damaged or cut short; get it again from its source"
+        f"{path}: {fault}: the file is damaged or cut short; get it again from its source"
     )
 
 
