@@ -82,7 +82,7 @@ class Screen:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._stage: _Bar | _Lines | None = None
-        self._name = ""
+        self._last: Progress | None = None
         self._showwarning = warnings.showwarning
 
     def __enter__(self) -> Screen:
@@ -96,21 +96,23 @@ class Screen:
     def show(self, event: Event) -> None:
         """Draw one event; others than ``Progress`` and ``Note`` are passed over."""
         if isinstance(event, Note):
+            if self._last is not None and self._last.done == self._last.total:
+                self.close()
             text = f"warning: {event.text}" if event.warning else event.text
             tqdm.write(text, file=self._stream)
             self._stream.flush()
         elif isinstance(event, Progress):
-            if self._stage is None or event.stage != self._name:
+            if self._last is None or self._stage is None or event.stage != self._last.stage:
                 self.close()
-                self._name = event.stage
                 self._stage = (_Bar if self._stream.isatty() else _Lines)(event, self._stream)
             self._stage.update(event)
+            self._last = event
 
     def close(self) -> None:
         """Finish the stage that is drawn."""
         if self._stage is not None:
             self._stage.close()
-            self._stage = None
+            self._stage = self._last = None
 
 
 class _Bar:

@@ -32,9 +32,9 @@ def test_a_log_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "Finding features  0/3 (0%)  photo 0",
+        "Finding features  3/3 (100%)  photo 3",
         "All found",
         "warning: one is blurred",
-        "Finding features  3/3 (100%)  photo 3",
         "Matching  1",
     ]
 
