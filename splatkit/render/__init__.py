@@ -4,9 +4,9 @@ import sys
 from types import ModuleType
 
 from splatkit.render.api import OUTPUTS, Rendered, render
-from splatkit.render.backends import BACKEND_NAMES, get_backend
+from splatkit.render.backends import BACKEND_NAMES, get_backend, set_threads
 
-__all__ = ["BACKEND_NAMES", "OUTPUTS", "Rendered", "get_backend", "render"]
+__all__ = ["BACKEND_NAMES", "OUTPUTS", "Rendered", "get_backend", "render", "set_threads"]
 
 
 class _CallableModule(ModuleType):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from splatkit.core import Event, Gaussians, Note, Scene, SplatkitError
-from splatkit.render import get_backend
+from splatkit.render import get_backend, set_threads
 from splatkit.render.backends import Backend, ProjectOptions
 from splatkit.render.backends.base import UpdateOptions
 from splatkit.train.chance import PhotoOrder, generator_for
@@ -47,8 +47,7 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
         SplatkitError: the scene cannot be trained on, or training diverged (the message names
             the last good checkpoint).
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    set_threads(config.threads)
     if not scene.training_photos:
         raise SplatkitError(
             f"scene: expected photos to train on, got {len(scene.photos)}, of which "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 import torch
@@ -11,7 +12,7 @@ from splatkit.render.backends.base import Backend, ProjectOptions
 
 BACKEND_NAMES = ("cpu", "torch_ref")
 
-__all__ = ["BACKEND_NAMES", "Backend", "ProjectOptions", "get_backend"]
+__all__ = ["BACKEND_NAMES", "Backend", "ProjectOptions", "get_backend", "set_threads"]
 
 
 @cache
@@ -34,3 +35,11 @@ def get_backend(name: str = "auto", device: str | torch.device = "cpu") -> Backe
 
         return TorchReference()
     raise UsageError(f"backend: expected auto, {', '.join(BACKEND_NAMES)}, got {name!r}")
+
+
+def set_threads(count: int) -> None:
+    """Use this many threads for rendering and training from now on; 0 means all cores."""
+    from splatkit import _native
+
+    _native.set_num_threads(count)
+    torch.set_num_threads(count or os.cpu_count() or 1)
