@@ -5,18 +5,19 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from splatkit.core.transforms import look_at, quat_from_rotation
 from splatkit.export import OpenScene, open_scene
 from splatkit.render import render
 from splatkit.render.pictures import outputs_of, picture
 from splatkit.viewer import FixedSource, Viewer
-from splatkit.viewer.views import View, first_place
+from splatkit.viewer.views import Place, View, first_place, middle, place_of_photo
 from tests.chromium import chromium_page
 from tests.scenes import UP, write_run
 
@@ -47,23 +48,20 @@ def screenshot(page: Any) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))[SHOWN]
 
 
-def expected(scene: OpenScene, mode: str) -> np.ndarray:
-    """What ``render`` gives from the first place."""
-    place = first_place(scene.photos, scene.gaussians)
-    viewmat = look_at_place(place)
-    rendered = render(scene.gaussians, viewmat.camera(WIDTH, HEIGHT), outputs=outputs_of(mode))
-    return picture(rendered, mode)[0].numpy()[SHOWN]
-
-
-def look_at_place(place: Any) -> View:
-    import torch
-
-    from splatkit.core.transforms import look_at, quat_from_rotation
-
+def view_at(place: Place) -> View:
+    """The view of a browser that viser's orbit control has put there."""
     viewmat = look_at(torch.tensor(place.position), torch.tensor(place.look_at), UP)
     w, x, y, z = quat_from_rotation(viewmat[:3, :3].T).tolist()
     px, py, pz = place.position.tolist()
     return View((w, x, y, z), (px, py, pz), place.fov)
+
+
+def expected(scene: OpenScene, mode: str = "rgb", place: Place | None = None) -> np.ndarray:
+    """What ``render`` gives from a place, the first one if none is given."""
+    place = place or first_place(scene.photos, scene.gaussians)
+    camera = view_at(place).camera(WIDTH, HEIGHT)
+    rendered = render(scene.gaussians, camera, outputs=outputs_of(mode))
+    return picture(rendered, mode)[0].numpy()[SHOWN]
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -109,10 +107,30 @@ def test_dragging_turns_the_view_and_reset_brings_it_back(page: Any, scene: Open
     assert best_psnr(page, truth) >= 35
 
 
-def test_a_click_on_a_photo_flies_there(page: Any, scene: OpenScene, tmp_path: Path) -> None:
+def test_a_click_on_a_photo_flies_there(page: Any, scene: OpenScene) -> None:
     before = screenshot(page)
     page.get_by_label("Show cameras").check(force=True)
     time.sleep(1)
     assert psnr(screenshot(page), before) < 40, "no cameras on the page"
+    index, (x, y) = photo_on_the_page(scene)
+    page.mouse.click(x, y)
+    time.sleep(1)
     page.get_by_label("Show cameras").uncheck(force=True)
-    assert best_psnr(page, expected(scene, "rgb")) >= 35
+    focus = middle(scene.photos, scene.gaussians)
+    there = place_of_photo(scene.photos[index], focus, WIDTH / HEIGHT)
+    assert best_psnr(page, expected(scene, place=there)) >= 35
+
+
+def photo_on_the_page(scene: OpenScene) -> tuple[int, tuple[float, float]]:
+    """A photo whose camera is in front of the first view, and where on the page it is."""
+    camera = (
+        view_at(first_place(scene.photos, scene.gaussians)).camera(WIDTH, HEIGHT).to(torch.float64)
+    )
+    for index, photo in enumerate(scene.photos):
+        # A point inside the frustum, between its tip and its picture.
+        inside = torch.linalg.inv(photo.viewmat) @ torch.tensor([0.0, 0, 0.1, 1]).double()
+        seen = camera.viewmats[0] @ inside
+        x, y, _ = (camera.Ks[0] @ (seen[:3] / seen[2])).tolist()
+        if seen[2] > 1 and 20 < x < 540 and 170 < y < HEIGHT - 10:
+            return index, (x, y)
+    raise AssertionError("no photo is in front of the first view")

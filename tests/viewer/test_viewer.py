@@ -191,6 +191,15 @@ def test_a_scene_file_alone_begins_in_front_of_it() -> None:
         browser.close()
 
 
+def test_a_port_in_use_is_passed_over(viewer: Viewer, scene: OpenScene) -> None:
+    with Viewer(FixedSource(scene), port=viewer.port, backend="torch_ref") as second:
+        assert second.port > viewer.port
+        browser = FakeBrowser(second.port)
+        browser.look(ring())
+        assert browser.picture().max() > 100
+        browser.close()
+
+
 def test_addresses() -> None:
     assert is_loopback("127.0.0.1")
     assert is_loopback("localhost")
