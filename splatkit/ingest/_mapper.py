@@ -1,7 +1,7 @@
 """Structure from motion in a process of its own: ``python -m splatkit.ingest._mapper JOB``.
 
 A failed check inside pycolmap ends the process it runs in, so this is not the user's. Progress
-goes to the standard output, one JSON object a line; what each stage made stays in the work
+goes to the standard output, one JSON object a line; what each stage made stays in the job's
 folder, and a stage whose result is there is not repeated. The process ends when its standard
 input closes, so it does not outlive the program that started it.
 """
@@ -25,7 +25,7 @@ from splatkit.io.files import atomic_path
 FEATURES = "Finding features"
 MATCHES = "Matching photos"
 PLACING = "Placing cameras"
-CHECKING = "Placing cameras once more"
+PLACING_ALL = "Placing all cameras at once"
 _SECONDS_BETWEEN_REPORTS = 2.0
 _MIN_MODEL_PHOTOS = 3
 
@@ -36,7 +36,7 @@ def main(job_file: str) -> None:
     pycolmap.logging.minloglevel = pycolmap.logging.Level.WARNING.value
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     pycolmap.set_random_seed(job["seed"])
-    stage = _Stages(job, Path(job_file).parent)
+    stage = _Stages(job, Path(job_file).resolve().parent)
     stage.features()
     stage.matches()
     stage.incremental()
@@ -58,7 +58,7 @@ class _Stages:
     def __init__(self, job: dict[str, Any], work: Path) -> None:
         self.job = job
         self.work = work
-        self.photos = work / "photos"
+        self.photos = work.parent / "photos"
         self.database = work / "database.db"
         self.names: list[str] = [name for group in job["cameras"] for name in group["names"]]
         self.threads: int = job["threads"]
@@ -69,6 +69,8 @@ class _Stages:
         options.use_gpu = False
         options.num_threads = self.threads
         options.sift.max_num_features = self.job["max_features"]
+        options.sift.estimate_affine_shape = self.job["fine"]
+        options.sift.domain_size_pooling = self.job["fine"]
         numbers = self._cameras()
         found = self._photos_with_features()
         done = len(found)
@@ -166,7 +168,7 @@ class _Stages:
         options.random_seed = self.job["seed"]
 
         def run(folder: Path) -> None:
-            _say(CHECKING, 0, None)
+            _say(PLACING_ALL, 0, None)
             pycolmap.global_mapping(self.database, self.photos, folder, options)
 
         self._map("global", run)

@@ -8,6 +8,7 @@ is not where the model says.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,7 @@ def judge(model: ColmapModel, pairs: list[Pair]) -> Verdict:
     return Verdict(frozenset(placed), doubted, sum(between))
 
 
-def without(model: ColmapModel, dropped: frozenset[str] | set[str]) -> ColmapModel:
+def without(model: ColmapModel, dropped: Collection[str]) -> ColmapModel:
     """The model without some of its photos and without the points that only they saw."""
     images = [image for image in model.images if image.name not in dropped]
     seen = np.concatenate([image.point_ids for image in images] or [np.zeros(0, np.int64)])

@@ -38,6 +38,9 @@ from splatkit.io.images import (
 _DEFAULT_FOCAL = 1.2
 """Focal length over the long side where EXIF says nothing: what phones have."""
 _MANY_PHOTOS = 150
+_FEW_LOST = 0.05
+"""Share of a large set that may be lost before all of it is searched again."""
+_MAPPERS = ("incremental", "global")
 _HEARTBEAT_SECONDS = 1.0
 _FEWEST = 3
 _SHOOT = (
@@ -84,18 +87,68 @@ def place_cameras(
     if len(prepared) > _MANY_PHOTOS:
         count = len(prepared) * (len(prepared) - 1) // 2
         yield Note(f"{len(prepared)} photos make {count} pairs to match: this takes its time")
-    threads = config.threads or os.cpu_count() or 1
+    best = yield from _reconstruct(work / "plain", prepared, config, None)
+    lost = len(prepared) - len(best.verdict.trusted) if best else len(prepared)
+    if lost and (len(prepared) <= _MANY_PHOTOS or lost > _FEW_LOST * len(prepared)):
+        yield Note(f"{lost} photos have no sure place yet: looking closer, which takes longer")
+        best = yield from _reconstruct(work / "fine", prepared, config, best)
+    if best is None or len(best.verdict.trusted) < _FEWEST:
+        raise SplatkitError(
+            f"none of the {len(prepared)} photos could be placed: they share too few details; "
+            f"{_SHOOT}"
+        )
+    return _cameras(folder, prepared, best, missing)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A reconstruction and what speaks for it."""
+
+    model: ColmapModel
+    verdict: Verdict
+    pairs: list[Pair]
+
+
+def _reconstruct(
+    folder: Path, prepared: list[_Prepared], config: IngestConfig, best: _Candidate | None
+) -> Generator[Event, None, _Candidate | None]:
+    """One attempt, plain or fine as the folder is called; its best model if better than ``best``.
+
+    Fine features (SIFT with affine shapes and pooled over scales) match across wider angles and
+    take five times as long.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     job = {
         "cameras": _groups(prepared),
         "max_features": config.max_features,
-        "threads": threads,
+        "fine": folder.name == "fine",
+        "threads": config.threads or os.cpu_count() or 1,
         "seed": config.seed,
     }
-    write_json(work / "job.json", job)
-    yield from _run_child(work)
-    pairs = _read_pairs(work / "database.db")
-    model, verdict = yield from _choose(work, pairs, len(prepared))
-    return _cameras(folder, prepared, without(model, set(verdict.doubted)), verdict, missing, pairs)
+    write_json(folder / "job.json", job)
+    yield from _run_child(folder)
+    pairs = _read_pairs(folder / "database.db")
+    report = []
+    for images in sorted(folder.glob("*/*/images.bin"), key=lambda p: _MAPPERS.index(p.parts[-3])):
+        model = read_model(images.parent)
+        verdict = judge(model, pairs)
+        yield Progress("Checking cameras", len(verdict.trusted), len(prepared), images.parts[-3])
+        report.append(
+            {
+                "model": f"{images.parts[-3]}/{images.parts[-2]}",
+                "photos": len(model.images),
+                "trusted": len(verdict.trusted),
+                "points": len(model.points),
+                "mean_error_pixels": float(model.errors.mean()) if len(model.errors) else None,
+                "agreeing_matches": verdict.agreeing,
+                "doubted": verdict.doubted,
+            }
+        )
+        # Of equals the first: the incremental mapper's errors are smaller.
+        if best is None or len(verdict.trusted) > len(best.verdict.trusted):
+            best = _Candidate(model, verdict, pairs)
+    write_json(folder / "models.json", report)
+    return best
 
 
 def _prepare(
@@ -285,52 +338,14 @@ def _read_pairs(database: Path) -> list[Pair]:
     return pairs
 
 
-def _choose(
-    work: Path, pairs: list[Pair], count: int
-) -> Generator[Event, None, tuple[ColmapModel, Verdict]]:
-    """The model with the most photos that its matches confirm."""
-    best: tuple[ColmapModel, Verdict] | None = None
-    report = []
-    for mapper in ("incremental", "global"):
-        for folder in sorted((work / mapper).glob("*")):
-            if not (folder / "images.bin").is_file():
-                continue
-            model = read_model(folder)
-            verdict = judge(model, pairs)
-            report.append(
-                {
-                    "model": f"{mapper}/{folder.name}",
-                    "photos": len(model.images),
-                    "trusted": len(verdict.trusted),
-                    "points": len(model.points),
-                    "mean_error_pixels": float(model.errors.mean()) if len(model.errors) else None,
-                    "agreeing_matches": verdict.agreeing,
-                    "doubted": verdict.doubted,
-                }
-            )
-            # Of equals the incremental one, which comes first: its errors are smaller.
-            if best is None or len(verdict.trusted) > len(best[1].trusted):
-                best = model, verdict
-    write_json(work / "models.json", report)
-    if best is None or len(best[1].trusted) < _FEWEST:
-        raise SplatkitError(
-            f"none of the {count} photos could be placed: they share too few details; {_SHOOT}"
-        )
-    yield Progress("Checking cameras", len(best[1].trusted), count)
-    return best
-
-
 def _cameras(
-    folder: Path,
-    prepared: list[_Prepared],
-    model: ColmapModel,
-    verdict: Verdict,
-    missing: dict[str, str],
-    pairs: list[Pair],
+    folder: Path, prepared: list[_Prepared], best: _Candidate, missing: dict[str, str]
 ) -> Cameras:
+    """Trusted photos at their own size; ``missing`` is completed with reasons."""
+    model = without(best.model, best.verdict.doubted.keys())
     placed = {image.name: image for image in model.images}
     matched: dict[str, int] = {}
-    for pair in pairs:
+    for pair in best.pairs:
         for name in (pair.first, pair.second):
             matched[name] = matched.get(name, 0) + len(pair.xy_first)
     posed = []
@@ -339,7 +354,7 @@ def _cameras(
         if image is None:
             few = matched.get(photo.copy, 0) < 30
             reason = "too few matches with other photos" if few else "does not fit the others"
-            missing[photo.name] = verdict.doubted.get(photo.copy, reason)
+            missing[photo.name] = best.verdict.doubted.get(photo.copy, reason)
             continue
         lens = model.cameras[image.camera_id].resized(photo.info.width, photo.info.height)
         posed.append(
