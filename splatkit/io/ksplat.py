@@ -1,4 +1,4 @@
-""".ksplat, the files of the GaussianSplats3D web viewer (version 0.1), read only.
+""".ksplat, the files of the GaussianSplats3D web viewer (version 0.1): read, never written.
 
 Little-endian; a header of 4096 bytes, a section header of 1024 bytes for each section, then the
 data of the sections behind one another::
@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from splatkit.core import Gaussians, SplatkitError, UsageError
+from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import count_from_degree, sh_from_rgb
 from splatkit.io import _packing as packing
 from splatkit.io._packing import Floats
@@ -66,11 +66,6 @@ def read(path: Path) -> Gaussians:
         SplatkitError: the file is missing, damaged, or of another version.
     """
     return packing.keep_usable(_load(path)[0], path)
-
-
-def write(gaussians: Gaussians, path: Path) -> None:
-    """Refused: no program needs this format written, since its viewer reads PLY and .splat."""
-    raise UsageError(f"{path}: .ksplat is only read; write .splat or .ply, which its viewer opens")
 
 
 def info(path: Path) -> dict[str, Any]:

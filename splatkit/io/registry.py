@@ -21,7 +21,8 @@ class Format:
     magic: bytes | tuple[bytes, ...]
     """What the files begin with; empty where nothing marks them but their suffix."""
     read: Callable[[Path], Gaussians]
-    write: Callable[[Gaussians, Path], None]
+    write: Callable[[Gaussians, Path], None] | None
+    """None for formats that are only read."""
     info: Callable[[Path], dict[str, Any]]
     holds: bytes = b""
     """What stands in the first kilobyte too, where several formats share one magic."""
@@ -41,7 +42,7 @@ FORMATS: tuple[Format, ...] = (
     Format("spz", ".spz", (spz.MAGIC, spz.GZIP_MAGIC), spz.read, spz.write, spz.info),
     Format("npz", ".npz", npz.MAGIC, npz.read, npz.write, npz.info, holds=npz.MARK),
     Format("sog", ".sog", sog.MAGIC, sog.read, sog.write, sog.info),
-    Format("ksplat", ".ksplat", b"", ksplat.read, ksplat.write, ksplat.info),
+    Format("ksplat", ".ksplat", b"", ksplat.read, None, ksplat.info),
     Format("splat", ".splat", b"", splat.read, splat.write, splat.info),
 )
 
@@ -60,14 +61,24 @@ def write_gaussians(gaussians: Gaussians, path: Path | str) -> None:
     """Write Gaussians atomically in the format that the suffix names.
 
     Raises:
-        UsageError: no format has this suffix.
+        UsageError: no format that is written has this suffix.
     """
     path = Path(path)
+    _, write = format_to_write(path)
+    write(gaussians, path)
+
+
+def format_to_write(path: Path) -> tuple[Format, Callable[[Gaussians, Path], None]]:
+    """The format that the suffix of a file names, and its writer.
+
+    Raises:
+        UsageError: no format that is written has this suffix.
+    """
     for known in FORMATS:
-        if path.name.lower().endswith(known.suffix):
-            known.write(gaussians, path)
-            return
-    raise UsageError(f"{path}: expected a file name ending in {_suffixes()}")
+        if path.name.lower().endswith(known.suffix) and known.write is not None:
+            return known, known.write
+    suffixes = ", ".join(known.suffix for known in FORMATS if known.write is not None)
+    raise UsageError(f"{path}: expected a file name ending in {suffixes}")
 
 
 def info(path: Path | str) -> dict[str, Any]:
