@@ -50,6 +50,26 @@ SK_INLINE vfloat operator/=(vfloat &a, vfloat b) { return a = a / b; }
 // The first n lanes, n from 0 to vfloat::size.
 SK_INLINE vmask first_lanes(int n) { return lane_ids() < vint(n); }
 
+// The first n lanes from or to memory; n may exceed size. Whole vectors take the plain
+// instruction: masked stores are slow on some processors.
+SK_INLINE vfloat load_first(const float *p, int64_t n) {
+  return n >= vfloat::size ? load(p) : load(p, first_lanes((int)n));
+}
+SK_INLINE void store_first(float *p, vfloat a, int64_t n) {
+  if (n >= vfloat::size)
+    store(p, a);
+  else
+    store(p, a, first_lanes((int)n));
+}
+
+// Number of set bits among the lowest 16; no library function, see above.
+SK_INLINE int popcount(uint32_t x) {
+  x = x - (x >> 1 & 0x5555u);
+  x = (x & 0x3333u) + (x >> 2 & 0x3333u);
+  x = (x + (x >> 4)) & 0x0f0fu;
+  return (int)((x + (x >> 8)) & 0x1fu);
+}
+
 SK_INLINE bool any(vmask m) { return bits(m) != 0; }
 SK_INLINE bool none(vmask m) { return bits(m) == 0; }
 SK_INLINE bool all(vmask m) { return bits(m) == (1u << vfloat::size) - 1u; }
@@ -69,6 +89,17 @@ SK_INLINE vfloat exp2(vfloat x) {
   p = fma(p, f, vfloat(1.0f));
   const vfloat result = p * power_of_two(to_int(whole));
   return select(x < vfloat(-126.0f), vfloat(0.0f), result);
+}
+
+// 2^x for x in -126..127, relative error below 1.2e-7; anything but a trap elsewhere.
+SK_INLINE vfloat exp2_small(vfloat x) {
+  const vfloat whole = round(x), f = x - whole;
+  vfloat p = fma(vfloat(1.32764818e-3f), f, vfloat(9.67554562e-3f));
+  p = fma(p, f, vfloat(5.55071346e-2f));
+  p = fma(p, f, vfloat(0.240221202f));
+  p = fma(p, f, vfloat(0.693146944f));
+  p = fma(p, f, vfloat(1.00000012f));
+  return bitcast_float(bitcast_int(p) + (to_int(whole) << 23));
 }
 
 // e^x, relative error below 3e-7 for |x| < 80.

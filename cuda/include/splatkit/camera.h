@@ -21,6 +21,14 @@ struct View {
 template <class T>
 struct ViewGradient {
   T rotation[9], translation[3], position[3];
+
+  // All values in order; f(value) for each.
+  template <class F>
+  SK_HD void each(F &&f) {
+    for (T &value : rotation) f(value);
+    for (T &value : translation) f(value);
+    for (T &value : position) f(value);
+  }
 };
 
 template <class S>

@@ -1,0 +1,149 @@
+// Blends a tile front to back.
+
+#include "blend_tile.h"
+
+namespace splatkit {
+inline namespace SK_ISA {
+namespace {
+
+constexpr int MAX_TOP = 32;
+
+// Per-pixel images beside the blended values, only where a caller wants them.
+struct Extras {
+  alignas(64) float median[BLOCKS * L];
+  alignas(64) float top_weights[MAX_TOP * BLOCKS * L];
+  alignas(64) int32_t top_ids[MAX_TOP * BLOCKS * L];
+};
+
+// Keeps the k largest weights of each pixel, equal ones in order of arrival.
+SK_INLINE void insert_top(Extras &extras, int top_k, int block, vfloat weight, int32_t gaussian) {
+  vint id(gaussian);
+  vmask shift = lane_ids() < vint(0);
+  for (int k = 0; k < top_k; ++k) {
+    float *weights = extras.top_weights + (k * BLOCKS + block) * L;
+    int32_t *ids = extras.top_ids + (k * BLOCKS + block) * L;
+    const vfloat old_weight = load(weights);
+    const vint old_id = load(ids);
+    shift = shift | (weight > old_weight);
+    store(weights, select(shift, weight, old_weight));
+    store(ids, select(shift, id, old_id));
+    weight = select(shift, old_weight, weight);
+    id = select(shift, old_id, id);
+  }
+}
+
+template <int D, bool extended>
+void blend_tile_of(const BlendPass &pass, int tile) {
+  const BlendArguments<float> &a = *pass.arguments;
+  const Bins &bins = *pass.bins;
+  const TilePlace t = tile_place(bins, tile);
+  Cuts cuts;
+  Touched touched;
+  alignas(64) float transmittance[BLOCKS * L], sums[D * BLOCKS * L];
+  for (int i = 0; i < BLOCKS * L; i += L) store(transmittance + i, vfloat(1.0f));
+  for (int i = 0; i < D * BLOCKS * L; i += L) store(sums + i, vfloat(0.0f));
+  int open = cuts.open(t);
+  Extras *extras = nullptr;
+  alignas(64) char extras_memory[extended ? sizeof(Extras) : 1];
+  if constexpr (extended) {
+    extras = reinterpret_cast<Extras *>(extras_memory);
+    for (int i = 0; i < BLOCKS * L; i += L) store(extras->median + i, vfloat(0.0f));
+    for (int i = 0; i < a.top_k * BLOCKS * L; i += L) {
+      store(extras->top_weights + i, vfloat(0.0f));
+      store(extras->top_ids + i, vint(-1));
+    }
+  }
+
+  int64_t i = t.begin;
+  for (; i < t.end && open > 0; ++i) {
+    if (i + PREFETCH < t.end) prefetch(&bins.packed[bins.entries[i + PREFETCH].splat]);
+    const TileEntry entry = bins.entries[i];
+    const PackedSplat &p = bins.packed[entry.splat];
+    const float *values = pass.values ? pass.values + (int64_t)entry.splat * D : p.color;
+    find_touched(p, t, cuts, touched);
+    [[maybe_unused]] vfloat weight_sum(0.0f), weight_max(0.0f);
+    [[maybe_unused]] int32_t weight_count = 0;
+    for (int k = 0; k < touched.count; ++k) {
+      const int block = touched.block[k];
+      const vfloat e = load(touched.exponent + k * L);
+      vfloat alpha = select(e >= load(cuts.value + block * L),
+                            min(exp2_small(e), vfloat((float)ALPHA_MAX)), vfloat(0.0f));
+      const vfloat before = load(transmittance + block * L);
+      vfloat after = before * (vfloat(1.0f) - alpha);
+      // Open pixels stay above the minimum, so only those that end now are at or below it.
+      const vmask ends = after <= vfloat((float)TRANSMITTANCE_MIN);
+      if (any(ends)) {
+        open -= popcount(bits(ends));
+        cuts.close(block, ends);
+        alpha = select(ends, vfloat(0.0f), alpha);
+        after = select(ends, before, after);
+      }
+      const vfloat weight = alpha * before;
+      store(transmittance + block * L, after);
+      for (int d = 0; d < D; ++d) {
+        float *sum = sums + (block * D + d) * L;
+        store(sum, fma(weight, vfloat(values[d]), load(sum)));
+      }
+      if constexpr (extended) {
+        const vmask blended = weight > vfloat(0.0f);
+        weight_sum += weight;
+        weight_max = max(weight_max, weight);
+        weight_count += popcount(bits(blended));
+        if (a.depth_median) {
+          float *median = extras->median + block * L;
+          store(median, select(blended & (before > vfloat(0.5f)), vfloat(p.depth), load(median)));
+        }
+        if (a.top_k) insert_top(*extras, a.top_k, block, weight, p.gaussian);
+      }
+    }
+    if constexpr (extended)
+      if (pass.statistics)
+        pass.statistics[entry.instance] = {hsum(weight_sum), hmax(weight_max), weight_count};
+  }
+  if constexpr (extended)
+    if (pass.statistics)
+      for (; i < t.end; ++i) pass.statistics[bins.entries[i].instance] = {0.0f, 0.0f, 0};
+
+  const int colors = pass.first ? 3 : 0;
+  const float *background = a.background + 3 * t.camera;
+  each_pixel(bins, t, [&](int place, int64_t pixel) {
+    const float *sum = sums + place / L * D * L + place % L;
+    if (pass.first) {
+      for (int c = 0; c < 3; ++c)
+        a.rgb[3 * pixel + c] = sum[c * L] + transmittance[place] * background[c];
+      a.alpha[pixel] = 1.0f - transmittance[place];
+    }
+    for (int c = 0; c < pass.channel_count; ++c)
+      a.channel_image[a.num_channels * pixel + pass.channel_begin + c] = sum[(colors + c) * L];
+    if constexpr (extended) {
+      if (a.depth_median) a.depth_median[pixel] = extras->median[place];
+      for (int k = 0; k < a.top_k; ++k) {
+        a.top_weights[a.top_k * pixel + k] = extras->top_weights[k * BLOCKS * L + place];
+        a.top_ids[a.top_k * pixel + k] = extras->top_ids[k * BLOCKS * L + place];
+      }
+    }
+  });
+}
+
+template <int D>
+void blend_tile_values(const BlendPass &pass, int tile) {
+  const BlendArguments<float> &a = *pass.arguments;
+  if (pass.first && (pass.statistics || a.depth_median || a.top_k))
+    blend_tile_of<D, true>(pass, tile);
+  else
+    blend_tile_of<D, false>(pass, tile);
+}
+
+}  // namespace
+
+void blend_tile(const BlendPass &pass, int tile) {
+  if (pass.count == 3)
+    blend_tile_values<3>(pass, tile);
+  else if (pass.count == 8)
+    blend_tile_values<8>(pass, tile);
+  else
+    blend_tile_values<16>(pass, tile);
+}
+
+}  // namespace SK_ISA
+}  // namespace splatkit
