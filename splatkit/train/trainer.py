@@ -47,6 +47,7 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
         SplatkitError: the scene cannot be trained on, or training diverged (the message names
             the last good checkpoint).
     """
+    began = time.perf_counter()
     set_threads(config.threads)
     if not scene.training_photos:
         raise SplatkitError(
@@ -58,6 +59,8 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
         scene.training_photos, config.picture_size, scene.background, config.threads
     )
     state = yield from _start_state(scene, views, run, config)
+    # Finding the first Gaussians is part of the training time.
+    state.seconds += time.perf_counter() - began
     trainer = Trainer(scene, views, config, backend, state)
     yield _started(trainer, resumed_step=state.step)
     try:
