@@ -20,6 +20,7 @@ COMMANDS = {
     "render": "Make videos or pictures of a scene.",
     "eval": "Measure a trained scene on its held-out photos.",
     "ingest": "Only find the cameras of a folder of photos.",
+    "export": "Write a scene in another format.",
     "info": "Say what is in a scene file.",
     "doctor": "Check this machine and this installation.",
 }

@@ -24,8 +24,8 @@ from splatkit.render import render
 from splatkit.render.paths import circle
 
 UP = {
-    "x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0),
-    "z": (0, 0, 1), "-z": (0, 0, -1),
+    "x": (1, 0, 0), "neg-x": (-1, 0, 0), "y": (0, 1, 0), "neg-y": (0, -1, 0),
+    "z": (0, 0, 1), "neg-z": (0, 0, -1),
 }  # fmt: skip
 LEAST_PSNR = {"ply": 60.0, "npz": 60.0, "splat": 40.0}
 """Decibels that an export must keep, by format; .splat against the scene without harmonics."""
@@ -44,7 +44,7 @@ class ExportOptions:
     """Keep the Gaussians whose centres are inside this box: low x y z, then high x y z, in the
     scene's units and axes as they come (x right, y down, z forward)."""
     up: str | None = None
-    """The axis that points up in the input: it becomes -y, splatkit's up."""
+    """The axis that points up in the input, one of ``UP``: it becomes -y, splatkit's up."""
     rotate: tuple[float, float, float] | None = None
     """Turn by these degrees about x, then y, then z."""
     scale: float = 1.0

@@ -27,7 +27,7 @@ class Case:
 
 
 CASES = (
-    Case("nfo", 2, "expected one of train, view, render, eval, ingest, info, doctor; got 'nfo'; "
+    Case("nfo", 2, "expected one of train, view, render, eval, ingest, export, info, doctor; got 'nfo'; "
          "did you mean info?"),
     Case("train", 2, "expected PHOTOS (Folder of photos, COLMAP project, or transforms.json), "
          "got none; see: splatkit train --help"),

@@ -126,7 +126,7 @@ def test_spz_versions(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"up": "w"}, "--up: expected one of x, -x"),
+        ({"up": "w"}, "--up: expected one of x, neg-x"),
         ({"sh_degree": 5}, "--sh-degree: expected 0 to 4, got 5"),
         ({"scale": -1.0}, "--scale: expected a positive number"),
         ({"rotate": (math.nan, 0, 0)}, "--rotate"),
