@@ -68,14 +68,13 @@ class Panel:
                 hint="Per cent of this window's pixels, once the view rests.",
             )
             home = gui.add_button("Reset view")
+            self._readout = gui.add_markdown("")
         home.on_click(lambda _: reset())
         if source.photos:
             with gui.add_folder("Photos"):
                 photos = gui.add_checkbox("Show cameras", initial_value=False)
                 gui.add_markdown("Blue: trained on. Orange: held out. Click one to go there.")
             photos.on_update(lambda _: show_photos(photos.value))
-        with gui.add_folder("Speed"):
-            self._readout = gui.add_markdown("")
         with gui.add_folder("Mouse and keys", expand_by_default=False):
             gui.add_markdown(
                 "Drag: turn. Right drag: move. Wheel: nearer, farther. W A S D: fly. Q E: down, up."

@@ -77,14 +77,14 @@ def test_info_of_a_file_with_nan_warns_and_goes_on(splatkit, tmp_path: Path) -> 
 
 def test_render_writes_both_paths_and_says_where(splatkit, tmp_path: Path) -> None:
     run = write_run(tmp_path / "balls")
-    answer = splatkit("render", run, "--frames", 3, "--backend", "torch_ref", "--json")
+    answer = splatkit("render", run, "--frames", 3, "--json")
     assert answer.code == 0
     files = json.loads(answer.out)["files"]
     assert files == [str(run / "renders" / name) for name in ("orbit.mp4", "captured.mp4")]
     assert all(Path(file).stat().st_size > 500 for file in files)
     assert "Rendering orbit  3/3 (100%)" in answer.err
     film = tmp_path / "film.mp4"
-    answer = splatkit("render", run, "-o", film, "--frames", 2, "--backend", "torch_ref")
+    answer = splatkit("render", run, "-o", film, "--frames", 2)
     assert answer.out == f"{film}\n"
     assert film.exists()
 

@@ -13,7 +13,7 @@ import pytest
 from splatkit.cli.train import default_run
 from tests.scenes import write_photos
 
-TINY = ("--backend", "torch_ref", "--max-gaussians", "200", "--recipe.initialization.fill", "150")
+TINY = ("--max-gaussians", "200", "--recipe.initialization.fill", "150")
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def test_train_then_eval(splatkit, photos: Path, tmp_path: Path) -> None:
     assert f"splatkit view {run}" in answer.out
     assert "Training  12/12 (100%)" in answer.err
     before = json.loads((run / "eval" / "stats.json").read_text())["mean"]["psnr"]
-    again = json.loads(splatkit("eval", run, "--json", "--backend", "torch_ref").out)
+    again = json.loads(splatkit("eval", run, "--json").out)
     assert again["mean"]["psnr"] == pytest.approx(before, abs=1e-6)
-    text = splatkit("eval", run, "--backend", "torch_ref").out
+    text = splatkit("eval", run).out
     assert text.splitlines()[0].startswith("000.png")
     assert f"{before:.2f} dB" in text
 
@@ -46,7 +46,7 @@ def test_ingest(splatkit, photos: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_saves_and_says_how_to_go_on(photos: Path, tmp_path: Path, splatkit) -> None:
     run = tmp_path / "run"
-    command = ["train", str(photos), "-o", str(run), "-i", "400", *TINY]
+    command = ["train", str(photos), "-o", str(run), "-i", "50000", *TINY]
     process = subprocess.Popen(
         [sys.executable, "-m", "splatkit", *command],
         stderr=subprocess.PIPE,

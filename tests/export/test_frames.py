@@ -26,14 +26,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_videos_hold_the_renders_frame_by_frame(run: Path) -> None:
-    options = RenderOptions(frames=6, width=144, backend="torch_ref", paths=("orbit",))
+    options = RenderOptions(frames=6, width=144, paths=("orbit",))
     scene = open_scene(run)
     (video,) = drain(render_scene(scene, None, options))
     assert video == run / "renders" / "orbit.mp4"
     views = scene.cameras(144, 96)
     assert views is not None
     path = orbit(views, 6, 144, 96).to(torch.float32)
-    truth = (render(scene.gaussians, path, backend="torch_ref").rgb.clamp(0, 1) * 255).numpy()
+    truth = (render(scene.gaussians, path).rgb.clamp(0, 1) * 255).numpy()
     with av.open(str(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         assert container.streams.video[0].average_rate == 30
@@ -44,9 +44,7 @@ def test_videos_hold_the_renders_frame_by_frame(run: Path) -> None:
 
 
 def test_every_output_has_its_folder_of_pictures(run: Path, tmp_path: Path) -> None:
-    options = RenderOptions(
-        frames=3, format="png", width=33, outputs=("rgb", "depth", "normal"), backend="torch_ref"
-    )
+    options = RenderOptions(frames=3, format="png", width=33, outputs=("rgb", "depth", "normal"))
     work = render_scene(open_scene(run), tmp_path / "out", options)
     events = []
     try:
@@ -68,7 +66,7 @@ def test_every_output_has_its_folder_of_pictures(run: Path, tmp_path: Path) -> N
 def test_stopping_leaves_what_was_there(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "film.mp4"
     target.write_bytes(b"before")
-    options = RenderOptions(frames=50, paths=("orbit",), backend="torch_ref")
+    options = RenderOptions(frames=50, paths=("orbit",))
     work = render_scene(open_scene(run), target, options)
     for _ in range(3):
         next(work)
@@ -81,7 +79,7 @@ def test_a_folder_with_other_files_is_not_replaced(run: Path, tmp_path: Path) ->
     precious = tmp_path / "orbit" / "thesis.txt"
     precious.parent.mkdir()
     precious.write_text("years of work")
-    options = RenderOptions(frames=1, format="png", paths=("orbit",), backend="torch_ref")
+    options = RenderOptions(frames=1, format="png", paths=("orbit",))
     with pytest.raises(UsageError, match="other files"):
         drain(render_scene(open_scene(run), tmp_path, options))
     assert precious.read_text() == "years of work"
@@ -90,7 +88,7 @@ def test_a_folder_with_other_files_is_not_replaced(run: Path, tmp_path: Path) ->
 def test_a_scene_file_alone_is_circled(tmp_path: Path) -> None:
     file = tmp_path / "balls.ply"
     write_gaussians(ball_over_floor(), file)
-    options = RenderOptions(frames=2, width=64, paths=("orbit",), backend="torch_ref")
+    options = RenderOptions(frames=2, width=64, paths=("orbit",))
     (video,) = drain(render_scene(open_scene(file), None, options))
     assert video == tmp_path / "balls-renders" / "orbit.mp4"
     with av.open(str(video)) as container:

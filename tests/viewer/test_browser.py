@@ -39,7 +39,7 @@ def page(scene: OpenScene) -> Iterator[Any]:
         Viewer(FixedSource(scene), port=0) as viewer,
         chromium_page(WIDTH, HEIGHT) as page,
     ):
-        page.goto(viewer.url)
+        page.goto(f"{viewer.url}/?fixedDpr=1")
         page.get_by_text("Reset view").wait_for(timeout=30000)
         yield page
 

@@ -26,7 +26,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> OpenScene:
 
 @pytest.fixture(scope="module")
 def viewer(scene: OpenScene) -> Iterator[Viewer]:
-    with Viewer(FixedSource(scene), port=0, backend="torch_ref") as viewer:
+    with Viewer(FixedSource(scene), port=0) as viewer:
         yield viewer
 
 
@@ -45,7 +45,7 @@ def seen_from(cameras: Cameras, width: int, height: int) -> Cameras:
 
 
 def truth(gaussians: Gaussians, cameras: Cameras, mode: str = "rgb", **options) -> np.ndarray:
-    rendered = render(gaussians, cameras, backend="torch_ref", outputs=outputs_of(mode), **options)
+    rendered = render(gaussians, cameras, outputs=outputs_of(mode), **options)
     return picture(rendered, mode)[0].numpy()
 
 
@@ -152,7 +152,7 @@ class ChangingSource(FixedSource):
 
 def test_a_scene_that_changes_is_drawn_anew(scene: OpenScene) -> None:
     source = ChangingSource(scene)
-    with Viewer(source, port=0, backend="torch_ref") as viewer:
+    with Viewer(source, port=0) as viewer:
         browser = FakeBrowser(viewer.port)
         browser.look(ring())
         assert browser.picture().max() > 100
@@ -182,7 +182,7 @@ def test_nobody_can_open_a_share_tunnel(browser: FakeBrowser) -> None:
 
 def test_a_scene_file_alone_begins_in_front_of_it() -> None:
     alone = OpenScene("balls", Path("balls.ply"), ball_over_floor())
-    with Viewer(FixedSource(alone), port=0, backend="torch_ref") as viewer:
+    with Viewer(FixedSource(alone), port=0) as viewer:
         browser = FakeBrowser(viewer.port)
         told = {m["type"]: m for m in browser.messages(0.5) if m.get("initial")}
         _, y, z = told["SetCameraPositionMessage"]["position"]
@@ -192,7 +192,7 @@ def test_a_scene_file_alone_begins_in_front_of_it() -> None:
 
 
 def test_a_port_in_use_is_passed_over(viewer: Viewer, scene: OpenScene) -> None:
-    with Viewer(FixedSource(scene), port=viewer.port, backend="torch_ref") as second:
+    with Viewer(FixedSource(scene), port=viewer.port) as second:
         assert second.port > viewer.port
         browser = FakeBrowser(second.port)
         browser.look(ring())
