@@ -17,6 +17,8 @@ void bind_step(nb::module_ &module);
 
 NB_MODULE(_native, module) {
   using namespace splatkit;
+  // Tensors of an autograd graph may outlive the interpreter's clean-up; that is no leak.
+  nb::set_leak_warnings(false);
   module.doc() = "Native kernels of splatkit on the CPU.";
   module.def("num_threads", &num_threads, "Threads that the kernels use.");
   module.def("set_num_threads", &set_num_threads, nb::arg("count"),

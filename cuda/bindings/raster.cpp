@@ -6,6 +6,7 @@
 #include <nanobind/stl/pair.h>
 
 #include "../cpu/blend.h"
+#include "../cpu/machine.h"
 #include "../cpu/plain.h"
 #include "../cpu/project.h"
 #include "splatkit/screen.h"
@@ -243,6 +244,9 @@ void bind_raster(nb::module_ &module) {
       .def_prop_ro(
           "instances", [](const Blending &b) { return b.work.bins.instances; },
           "Pairs of splat and tile of the last blend.");
+  const auto release = nb::call_guard<nb::gil_scoped_release>();
+  module.def("measure_fma", &measure_fma, release, "Float32 GFLOP/s of this machine, all threads.");
+  module.def("measure_triad", &measure_triad, release, "Memory GB/s of this machine, all threads.");
   Binder<float>::bind(module);
   Binder<double>::bind(module);
   nb::dict constants;

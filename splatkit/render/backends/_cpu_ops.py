@@ -6,7 +6,7 @@ float32 runs in SIMD on all threads, float64 in plain loops on one. The mathemat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -118,7 +118,9 @@ class _Project(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         v_records = grad_outputs[0]
         if v_records is None:
             return (None,) * len(ctx.needs_input_grad)
@@ -177,6 +179,92 @@ def blend(
     return Blended(*outputs)
 
 
+def draw(
+    workspace: _native.Blending,
+    splats: ScreenSplats,
+    background: Tensor,
+    channels: Tensor | None = None,
+    request: BlendRequest | None = None,
+    smooth_cutoff: bool = False,
+) -> Blended:
+    """Blend checked inputs without autograd; the workspace keeps what ``draw_adj`` needs.
+
+    All tensors are contiguous and carry no gradient history.
+    """
+    request = request or BlendRequest()
+    records, count = splats.records, splats.num_gaussians
+    shape = splats.num_cameras, splats.height, splats.width
+    result = Blended(records.new_empty(*shape, 3), records.new_empty(shape))
+    if channels is not None:
+        result.channels = records.new_empty(*shape, channels.shape[1])
+    if request.depth_median:
+        result.depth_median = records.new_empty(shape)
+    if request.weights:
+        result.weight_sum = records.new_empty(count)
+        result.weight_max = records.new_empty(count)
+        result.weight_count = torch.empty(count, dtype=torch.int32)
+    if request.top_k:
+        result.top_ids = torch.empty(*shape, request.top_k, dtype=torch.int32)
+        result.top_weights = records.new_empty(*shape, request.top_k)
+    given = (records, splats.gaussian_ids, splats.camera_ids)
+    _native.bin(workspace, *given, splats.num_cameras, splats.width, splats.height)
+    images = (getattr(result, field.name) for field in fields(Blended))
+    _native.blend(workspace, *given, channels, background, smooth_cutoff, *images)
+    return result
+
+
+def draw_adj(
+    workspace: _native.Blending,
+    splats: ScreenSplats,
+    blended: Blended,
+    v_rgb: Tensor,
+    v_alpha: Tensor | None = None,
+    channels: Tensor | None = None,
+    v_channel_image: Tensor | None = None,
+    scores: Tensor | None = None,
+    smooth_cutoff: bool = False,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Gradients of what the last ``draw`` in this workspace blended.
+
+    Args:
+        workspace: unchanged since.
+        splats: what was given to ``draw``.
+        blended: what came.
+        v_rgb: [C,H,W,3] d loss / d rgb.
+        v_alpha: [C,H,W] d loss / d alpha, or None.
+        channels: [M,F] as given to ``draw``.
+        v_channel_image: [C,H,W,F] d loss / d channels' image; with ``channels`` only.
+        scores: [C,H,W] per-pixel scores to be weighed, or None.
+        smooth_cutoff: as given to ``draw``.
+
+    Returns:
+        Gradients of records [M,12] and channels [M,F], and sums [M,2] over pixels of blend weight
+        times score and of blend weight (None where not asked for).
+    """
+    v_records = torch.empty_like(splats.records)
+    v_channels = None if channels is None else torch.empty_like(channels)
+    sums = None if scores is None else splats.records.new_empty(len(splats), 2)
+    _native.blend_adj(
+        workspace,
+        splats.records,
+        splats.gaussian_ids,
+        splats.camera_ids,
+        channels,
+        smooth_cutoff,
+        blended.rgb,
+        blended.alpha,
+        blended.channels,
+        v_rgb,
+        v_alpha,
+        v_channel_image,
+        scores,
+        v_records,
+        v_channels,
+        sums,
+    )
+    return v_records, v_channels, sums
+
+
 def _check_dtype(name: str, tensor: Tensor) -> None:
     if tensor.dtype not in (torch.float32, torch.float64) or tensor.device.type != "cpu":
         raise SplatkitError(
@@ -202,82 +290,54 @@ class _Blend(torch.autograd.Function):
         channels: Tensor | None,
         background: Tensor,
     ) -> tuple[Tensor | None, ...]:
-        splats, request = settings.splats, settings.request
-        records = records.detach().contiguous()
+        splats = replace(
+            settings.splats,
+            records=records.detach().contiguous(),
+            gaussian_ids=settings.splats.gaussian_ids.contiguous(),
+            camera_ids=settings.splats.camera_ids.contiguous(),
+        )
         values = None if channels is None else channels.detach().contiguous()
-        ids = splats.gaussian_ids.contiguous(), splats.camera_ids.contiguous()
-        shape = splats.num_cameras, splats.height, splats.width
-        rgb, alpha = records.new_empty(*shape, 3), records.new_empty(shape)
-        image = None if values is None else records.new_empty(*shape, values.shape[1])
-        median = records.new_empty(shape) if request.depth_median else None
-        weight_sum = weight_max = weight_count = top_ids = top_weights = None
-        if request.weights:
-            weight_sum = records.new_empty(splats.num_gaussians)
-            weight_max = torch.empty_like(weight_sum)
-            weight_count = torch.empty(splats.num_gaussians, dtype=torch.int32)
-        if request.top_k:
-            top_weights = records.new_empty(*shape, request.top_k)
-            top_ids = torch.empty(*shape, request.top_k, dtype=torch.int32)
         lease = POOL.lend()
-        _native.bin(lease.workspace, records, *ids, *shape[:1], splats.width, splats.height)
-        extras = (median, weight_sum, weight_max, weight_count, top_ids, top_weights)
-        _native.blend(
+        blended = draw(
             lease.workspace,
-            records,
-            *ids,
-            values,
+            splats,
             background.detach().contiguous(),
+            values,
+            settings.request,
             settings.smooth_cutoff,
-            rgb,
-            alpha,
-            image,
-            *extras,
         )
         if any(ctx.needs_input_grad):
-            ctx.lease, ctx.smooth_cutoff, ctx.has_channels = (
-                lease,
-                settings.smooth_cutoff,
-                values is not None,
-            )
-            given = () if channels is None else (channels, image)
-            ctx.save_for_backward(records, *ids, rgb, alpha, *given)
-        ctx.mark_non_differentiable(*(tensor for tensor in extras if tensor is not None))
+            ctx.settings, ctx.splats, ctx.lease = settings, splats, lease
+            # Through save_for_backward, so that changing one in place is noticed.
+            ctx.save_for_backward(records, channels, blended.rgb, blended.alpha, blended.channels)
+        outputs = tuple(getattr(blended, field.name) for field in fields(Blended))
+        ctx.mark_non_differentiable(*(tensor for tensor in outputs[3:] if tensor is not None))
         ctx.set_materialize_grads(False)
-        return rgb, alpha, image, *extras
+        return outputs
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        _, channels, rgb, alpha, image = ctx.saved_tensors
         v_rgb, v_alpha, v_image = grad_outputs[:3]
-        records, gaussian_ids, camera_ids, rgb, alpha, *given = ctx.saved_tensors
-        channels, image = given if ctx.has_channels else (None, None)
         v_rgb = torch.zeros_like(rgb) if v_rgb is None else v_rgb.contiguous()
         v_alpha = None if v_alpha is None else v_alpha.contiguous()
-        v_records, v_channels = torch.empty_like(records), None
-        if channels is not None and image is not None:
-            channels = channels.detach().contiguous()
-            v_channels = torch.empty_like(channels)
+        if image is not None:
             v_image = torch.zeros_like(image) if v_image is None else v_image.contiguous()
+        v_records = v_channels = v_background = None
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            _native.blend_adj(
+            v_records, v_channels, _ = draw_adj(
                 ctx.lease.workspace,
-                records,
-                gaussian_ids,
-                camera_ids,
-                channels,
-                ctx.smooth_cutoff,
-                rgb.detach(),
-                alpha.detach(),
-                None if image is None else image.detach(),
+                ctx.splats,
+                Blended(rgb.detach(), alpha.detach(), None if image is None else image.detach()),
                 v_rgb,
                 v_alpha,
+                None if channels is None else channels.detach().contiguous(),
                 v_image,
-                None,
-                v_records,
-                v_channels,
-                None,
+                smooth_cutoff=ctx.settings.smooth_cutoff,
             )
-        v_background = None
         if ctx.needs_input_grad[3]:
             v_background = ((1 - alpha)[..., None] * v_rgb).sum((1, 2))
         return None, v_records, v_channels, v_background
