@@ -23,8 +23,7 @@ using Options = ScreenOptions<float, Pinhole<float>>;
 // Columns of L rows: out[j] holds value j of each row, j below `columns` rounded up to L.
 SK_INLINE void load_columns(const float *const rows[L], int columns, vfloat *out) {
   for (int j = 0; j < columns; j += L) {
-    const vmask inside = first_lanes(columns - j);
-    for (int i = 0; i < L; ++i) out[j + i] = load(rows[i] + j, inside);
+    for (int i = 0; i < L; ++i) out[j + i] = load_first(rows[i] + j, columns - j);
     transpose(out + j);
   }
 }
@@ -145,17 +144,14 @@ void gather_all(const FinishJob &job, const Options &options, int64_t first, int
   }
 }
 
-// Moves n consecutive values.
-SK_INLINE void move(const AdamConstants &c, float rate, const float *gradient, float *value,
+// Moves the first n of a vector of values.
+SK_INLINE void move(const AdamConstants &c, vfloat rate, vfloat gradient, float *value,
                     float *first, float *second, int64_t n) {
-  for (int64_t j = 0; j < n; j += L) {
-    const vmask inside = first_lanes(n - j < L ? (int)(n - j) : L);
-    vfloat p = load(value + j, inside), m = load(first + j, inside), v = load(second + j, inside);
-    adam_update(c, vfloat(rate), load(gradient + j, inside), p, m, v);
-    store(value + j, p, inside);
-    store(first + j, m, inside);
-    store(second + j, v, inside);
-  }
+  vfloat p = load_first(value, n), m = load_first(first, n), v = load_first(second, n);
+  adam_update(c, rate, gradient, p, m, v);
+  store_first(value, p, n);
+  store_first(first, m, n);
+  store_first(second, v, n);
 }
 
 // Moves the harmonics of Gaussian g; their gradient is the sum over records of basis x colour.
@@ -182,12 +178,7 @@ SK_INLINE void move_harmonics(const FinishJob &job, const AdamConstants &c, int6
     const vfloat rate =
         j == 0 ? select(lane < vint(3), vfloat(job.rates[SH]), vfloat(job.rate_sh_rest))
                : vfloat(job.rate_sh_rest);
-    const vmask inside = first_lanes(n - j < L ? n - j : L);
-    vfloat p = load(value + j, inside), m = load(first + j, inside), v = load(second + j, inside);
-    adam_update(c, rate, gradient, p, m, v);
-    store(value + j, p, inside);
-    store(first + j, m, inside);
-    store(second + j, v, inside);
+    move(c, rate, gradient, value + j, first + j, second + j, n - j);
   }
 }
 
@@ -197,16 +188,14 @@ SK_INLINE void regularise(const FinishJob &job, int64_t begin, int64_t end,
   const int64_t n = end - begin;
   if (job.opacity_weight != 0.0f)
     for (int64_t j = 0; j < n; j += L) {
-      const vmask inside = first_lanes(n - j < L ? (int)(n - j) : L);
-      const vfloat value = sigmoid(load(job.value[LOGIT_OPACITIES] + begin + j, inside));
+      const vfloat value = sigmoid(load_first(job.value[LOGIT_OPACITIES] + begin + j, n - j));
       vfloat v = load(layout.v_logit_opacities + j);
       sigmoid_adj(value, vfloat(job.opacity_weight), v);
       store(layout.v_logit_opacities + j, v);
     }
   if (job.scale_weight != 0.0f)
     for (int64_t j = 0; j < 3 * n; j += L) {
-      const vmask inside = first_lanes(3 * n - j < L ? (int)(3 * n - j) : L);
-      const vfloat scales = exp(load(job.value[LOG_SCALES] + 3 * begin + j, inside));
+      const vfloat scales = exp(load_first(job.value[LOG_SCALES] + 3 * begin + j, 3 * n - j));
       const vfloat v = load(layout.v_log_scales + j);
       store(layout.v_log_scales + j, fma(scales, vfloat(job.scale_weight), v));
     }
@@ -250,10 +239,12 @@ void finish_block(const FinishJob &job, int64_t begin, int64_t end, float *scrat
   const float *gradients[] = {layout.v_means, layout.v_quats, layout.v_log_scales,
                               layout.v_logit_opacities};
   constexpr int widths[] = {3, 4, 3, 1};
-  for (int k = MEANS; k < SH; ++k)
-    move(c, job.rates[k], gradients[k], job.value[k] + widths[k] * begin,
-         job.first[k] + widths[k] * begin, job.second[k] + widths[k] * begin,
-         widths[k] * (end - begin));
+  for (int k = MEANS; k < SH; ++k) {
+    const int64_t offset = widths[k] * begin, n = widths[k] * (end - begin);
+    for (int64_t j = 0; j < n; j += L)
+      move(c, vfloat(job.rates[k]), load(gradients[k] + j), job.value[k] + offset + j,
+           job.first[k] + offset + j, job.second[k] + offset + j, n - j);
+  }
   for (int64_t g = begin; g < end; ++g) move_harmonics(job, c, g, (int)(g - begin), layout);
 }
 

@@ -82,10 +82,9 @@ void read_row(const Rows &rows, int row) {
   for (int j = begin; j < end; j += vfloat::size) {
     uint8_t tail[vfloat::size] = {};
     const uint8_t *bytes = a.targets + first + j;
-    const vmask inside = first_lanes(end - j < vfloat::size ? end - j : vfloat::size);
     if (end - j < vfloat::size) bytes = (const uint8_t *)std::memcpy(tail, bytes, end - j);
-    store(x + j, load(a.rgb + first + j, inside), inside);
-    store(y + j, load_bytes(bytes) / vfloat(255.0f), inside);
+    store_first(x + j, load_first(a.rgb + first + j, end - j), end - j);
+    store_first(y + j, load_bytes(bytes) / vfloat(255.0f), end - j);
   }
   if (a.mask) {
     const uint8_t *mask = a.mask + line + rows.piece.column_begin;
@@ -93,10 +92,9 @@ void read_row(const Rows &rows, int row) {
       if (!mask[(j + 3 * TAPS) / 3 - TAPS]) y[j] = x[j];
   }
   for (int j = begin; j < end; j += vfloat::size) {
-    const vmask inside = first_lanes(end - j < vfloat::size ? end - j : vfloat::size);
     const vfloat vx = load(x + j), vy = load(y + j);
-    store(squares + j, fma(vx, vx, vy * vy), inside);
-    store(product + j, vx * vy, inside);
+    store_first(squares + j, fma(vx, vx, vy * vy), end - j);
+    store_first(product + j, vx * vy, end - j);
   }
 }
 
@@ -154,7 +152,7 @@ float write_row(const Rows &rows, int row, float v_difference) {
     v = fma(blur_along(rows.column_blur(V_PRODUCT) + j), vy, v);
     v = v + select(difference > vfloat(0.0f), vfloat(v_difference), vfloat(0.0f)) -
         select(difference < vfloat(0.0f), vfloat(v_difference), vfloat(0.0f));
-    store(out + j, v, inside);
+    store_first(out + j, v, n - j);
     total = total + select(inside, abs(difference), vfloat(0.0f));
   }
   if (a.mask)

@@ -7,17 +7,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from splatkit.core import Cameras, Gaussians
+from splatkit import _native
+from splatkit.core import Cameras, Gaussians, check
 from splatkit.core.errors import SplatkitError
 from splatkit.render.backends._cpu_finish import finish
-from splatkit.render.backends._torch_step import Rasterizer
 from splatkit.render.backends.base import (
     AdamState,
     DensityStatistics,
     ProjectOptions,
     UpdateOptions,
 )
-from splatkit.render.screen import ScreenSplats
+from splatkit.render.screen import RECORD_SIZE, ScreenSplats
+
+
+class Workspace:
+    """Tensors by name, handed out again as long as they are large enough."""
+
+    def __init__(self) -> None:
+        self._memory: dict[str, Tensor] = {}
+
+    def take(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """A contiguous tensor of undefined content that shares memory with the last of its name."""
+        count = 1
+        for size in shape:
+            count *= size
+        memory = self._memory.get(name)
+        if memory is None or memory.numel() < count:
+            # Some room above, because the number of visible Gaussians changes from step to step.
+            self._memory[name] = memory = torch.empty(count + count // 8, dtype=dtype)
+        return memory[:count].view(shape)
 
 
 @dataclass(frozen=True)
@@ -27,21 +45,17 @@ class _Drawn:
     cameras: Cameras
     options: ProjectOptions
     splats: ScreenSplats
-    ones: Tensor
-    coverage: Tensor
     rgb: Tensor
     alpha: Tensor
 
 
 class CpuStep:
-    """``TrainingStep`` with native kernels.
+    """``TrainingStep`` with native kernels, float32."""
 
-    Args:
-        rasterizer: the CPU backend.
-    """
-
-    def __init__(self, rasterizer: Rasterizer) -> None:
-        self._rasterizer = rasterizer
+    def __init__(self) -> None:
+        self._memory = Workspace()
+        self._projection = _native.Projection()
+        self._blending = _native.Blending()
         self._drawn: _Drawn | None = None
         self._v_records: Tensor | None = None
         self._sums: Tensor | None = None
@@ -53,36 +67,99 @@ class CpuStep:
         background: Tensor,
         options: ProjectOptions,
     ) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            splats = self._rasterizer.project(gaussians, cameras, options)
-        with torch.enable_grad():
-            splats.records.requires_grad_()
-            ones = torch.ones_like(splats.records[:, :1]).requires_grad_()
-            blended = self._rasterizer.blend(splats, background, ones)
-        if blended.channels is None:
-            raise SplatkitError("training step: the rasterizer returned no channels")
-        self._drawn = _Drawn(
-            cameras, options, splats, ones, blended.channels, blended.rgb, blended.alpha
+        background = background.expand(len(cameras), 3)
+        check(
+            means=(gaussians.means, "N 3"),
+            viewmats=(cameras.viewmats, "C 4 4"),
+            Ks=(cameras.Ks, "C 3 3"),
+            background=(background, "C 3"),
         )
+        if gaussians.means.dtype != torch.float32:
+            raise SplatkitError(
+                f"training step: expected float32 Gaussians, got {gaussians.means.dtype}"
+            )
+        splats = self._project(gaussians, cameras, options)
+        rows = (splats.records, splats.gaussian_ids, splats.camera_ids)
+        size = (len(cameras), cameras.height, cameras.width)
+        rgb, alpha = self._memory.take("rgb", *size, 3), self._memory.take("alpha", *size)
+        _native.bin(self._blending, *rows, len(cameras), cameras.width, cameras.height)
+        _native.blend(
+            self._blending,
+            *rows,
+            None,
+            background.detach().contiguous(),
+            False,
+            rgb,
+            alpha,
+            *(None,) * 7,
+        )
+        self._drawn = _Drawn(cameras, options, splats, rgb, alpha)
         self._v_records = self._sums = None
-        return blended.rgb.detach(), blended.alpha.detach()
+        return rgb, alpha
+
+    def _project(
+        self, gaussians: Gaussians, cameras: Cameras, options: ProjectOptions
+    ) -> ScreenSplats:
+        count = _native.project(
+            self._projection,
+            *(tensor.detach().contiguous() for tensor in gaussians.parameters().values()),
+            cameras.viewmats.detach().contiguous(),
+            cameras.Ks.detach().contiguous(),
+            cameras.width,
+            cameras.height,
+            min(options.sh_degree, gaussians.sh_degree),
+            options.eps2d,
+            options.near,
+            tuple(options.pixel_offset),
+            gaussians.antialiased,
+        )
+        records = self._memory.take("records", count, RECORD_SIZE)
+        gaussian_ids = self._memory.take("gaussian_ids", count, dtype=torch.int32)
+        camera_ids = self._memory.take("camera_ids", count, dtype=torch.int32)
+        _native.take_projected(self._projection, records, gaussian_ids, camera_ids)
+        return ScreenSplats(
+            records,
+            gaussian_ids,
+            camera_ids,
+            len(gaussians),
+            len(cameras),
+            cameras.width,
+            cameras.height,
+        )
 
     def backward(
         self, v_rgb: Tensor, v_alpha: Tensor | None = None, scores: Tensor | None = None
     ) -> Tensor:
         if self._drawn is None:
             raise SplatkitError("training step: backward() needs a forward() before it")
-        drawn = self._drawn
-        v_alpha = torch.zeros_like(drawn.alpha) if v_alpha is None else v_alpha
-        (self._v_records,) = torch.autograd.grad(
-            (drawn.rgb, drawn.alpha), drawn.splats.records, (v_rgb, v_alpha), retain_graph=True
-        )
+        splats, rgb, alpha = self._drawn.splats, self._drawn.rgb, self._drawn.alpha
+        check(rgb=(rgb, "C H W 3"), v_rgb=(v_rgb, "C H W 3"))
+        if v_alpha is not None:
+            check(alpha=(alpha, "C H W"), v_alpha=(v_alpha, "C H W"))
+            v_alpha = v_alpha.detach().contiguous()
         if scores is not None:
-            columns = [
-                torch.autograd.grad(drawn.coverage, drawn.ones, s[..., None], retain_graph=True)[0]
-                for s in (scores, torch.ones_like(scores))
-            ]
-            self._sums = torch.cat(columns, 1)
+            check(alpha=(alpha, "C H W"), scores=(scores, "C H W"))
+            scores = scores.detach().contiguous()
+            self._sums = self._memory.take("sums", len(splats), 2)
+        self._v_records = self._memory.take("v_records", len(splats), RECORD_SIZE)
+        _native.blend_adj(
+            self._blending,
+            splats.records,
+            splats.gaussian_ids,
+            splats.camera_ids,
+            None,
+            False,
+            rgb,
+            alpha,
+            None,
+            v_rgb.detach().contiguous(),
+            v_alpha,
+            None,
+            scores,
+            self._v_records,
+            None,
+            self._sums,
+        )
         return self._v_records
 
     def finish(

@@ -46,4 +46,4 @@ class CpuBackend:
         return l1_ssim(rgb, targets, ssim_weight, mask)
 
     def training_step(self) -> CpuStep:
-        return CpuStep(self)
+        return CpuStep()
