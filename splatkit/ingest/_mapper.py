@@ -1,9 +1,10 @@
-"""Structure from motion in a process of its own: ``python -m splatkit.ingest._mapper JOB``.
+"""Structure from motion in a process of its own, run by its file name with a job file.
 
 A failed check inside pycolmap ends the process it runs in, so this is not the user's. Progress
-goes to the standard output, one JSON object a line; what each stage made stays in the job's
+goes to the standard output, one JSON list a line; what each stage made stays in the job's
 folder, and a stage whose result is there is not repeated. The process ends when its standard
-input closes, so it does not outlive the program that started it.
+input closes, so it does not outlive the program that started it. It imports nothing of splatkit:
+it starts in a moment and needs no torch in its memory.
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pycolmap
-
-from splatkit.io.files import atomic_path
 
 FEATURES = "Finding features"
 MATCHES = "Matching photos"
@@ -136,8 +136,7 @@ class _Stages:
             done += len(chunk)
             speed = _SECONDS_BETWEEN_REPORTS / max(time.monotonic() - start, 0.01)
             size = int(min(max(size * speed, 8), 4 * size, 4096))
-        with atomic_path(marker) as temporary:
-            temporary.touch()
+        marker.touch()
         _say(MATCHES, len(pairs), len(pairs))
 
     def incremental(self) -> None:
@@ -173,13 +172,15 @@ class _Stages:
 
         self._map("global", run)
 
-    def _map(self, name: str, run: Any) -> None:
+    def _map(self, name: str, run: Callable[[Path], None]) -> None:
         folder = self.work / name
         if folder.is_dir():
             return
-        with atomic_path(folder) as temporary:
-            temporary.mkdir()
-            run(temporary)
+        unfinished = self.work / f"{name}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        run(unfinished)
+        unfinished.rename(folder)
 
     def most_placed(self) -> int:
         """Number of photos in the largest model so far."""

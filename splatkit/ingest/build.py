@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from splatkit.io.lenses import Lens
 from splatkit.io.scene import save_scene
 
 IMAGES, MASKS = "images", "masks"
+_LENSES_AT_ONCE = 8
 _AS_IS = (".jpg", ".jpeg", ".png")
 
 
@@ -46,12 +48,15 @@ def build_scene(
     frame = source_from_world(
         np.stack([posed.camera_from_source for posed in cameras.posed]), points
     )
-    lenses: dict[Lens, Undistortion] = {}
+    # Photos of one lens share its maps; lenses of which every photo has its own must not pile up.
+    undistortion_of = lru_cache(maxsize=_LENSES_AT_ONCE)(Undistortion)
     ready: list[_Ready] = []
     missing = dict(cameras.missing)
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         jobs = {
-            pool.submit(_prepare, posed, frame, posed.name in held_out, out, lenses): posed.name
+            pool.submit(
+                _prepare, posed, frame, posed.name in held_out, out, undistortion_of
+            ): posed.name
             for posed in cameras.posed
         }
         try:
@@ -84,15 +89,18 @@ class _UnreadablePhotoError(SplatkitError):
 
 
 def _prepare(
-    posed: Posed, frame: np.ndarray, held_out: bool, out: Path, lenses: dict[Lens, Undistortion]
+    posed: Posed,
+    frame: np.ndarray,
+    held_out: bool,
+    out: Path,
+    undistortion_of: Callable[[Lens], Undistortion],
 ) -> _Ready:
     try:
         info = read_info(posed.path)
     except SplatkitError as error:
         raise _UnreadablePhotoError(str(error)) from error
     lens, upright = _fit_lens(posed, info)
-    # Two threads may compute the same lens at first; the results are equal.
-    undistort = lenses.get(lens) or lenses.setdefault(lens, Undistortion(lens))
+    undistort = undistortion_of(lens)
     as_is = not undistort.needed and not info.turned and posed.path.suffix.lower() in _AS_IS
     target = _target(posed.name, out / IMAGES, info.transparent, as_is)
     if not target.is_file():

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-import splatkit
 from splatkit.core import Event, Note, Progress, SplatkitError
 from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.judge import Pair, Verdict, judge, without
@@ -40,6 +39,7 @@ _DEFAULT_FOCAL = 1.2
 _MANY_PHOTOS = 150
 _FEW_LOST = 0.05
 """Share of a large set that may be lost before all of it is searched again."""
+_MAPPER = Path(__file__).with_name("_mapper.py")
 _MAPPERS = ("incremental", "global")
 _HEARTBEAT_SECONDS = 1.0
 _FEWEST = 3
@@ -90,7 +90,7 @@ def place_cameras(
     best = yield from _reconstruct(work / "plain", prepared, config, None)
     lost = len(prepared) - len(best.verdict.trusted) if best else len(prepared)
     if lost and (len(prepared) <= _MANY_PHOTOS or lost > _FEW_LOST * len(prepared)):
-        yield Note(f"{lost} photos have no sure place yet: looking closer, which takes longer")
+        yield Note(f"Photos without a sure place: {lost}; looking closer, which takes longer")
         best = yield from _reconstruct(work / "fine", prepared, config, best)
     if best is None or len(best.verdict.trusted) < _FEWEST:
         raise SplatkitError(
@@ -129,7 +129,8 @@ def _reconstruct(
     yield from _run_child(folder)
     pairs = _read_pairs(folder / "database.db")
     report = []
-    for images in sorted(folder.glob("*/*/images.bin"), key=lambda p: _MAPPERS.index(p.parts[-3])):
+    models = [found for name in _MAPPERS for found in sorted(folder.glob(f"{name}/*/images.bin"))]
+    for images in models:
         model = read_model(images.parent)
         verdict = judge(model, pairs)
         yield Progress("Checking cameras", len(verdict.trusted), len(prepared), images.parts[-3])
@@ -238,17 +239,14 @@ def _groups(prepared: list[_Prepared]) -> list[dict[str, Any]]:
 
 def _run_child(work: Path) -> Generator[Event, None, None]:
     """Run the mapper and pass its progress on, at least once in ``_HEARTBEAT_SECONDS``."""
-    root = str(Path(splatkit.__file__).parents[1])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     log = work / "mapper.log"
     with log.open("wb") as errors:
         child = subprocess.Popen(
-            [sys.executable, "-m", "splatkit.ingest._mapper", str(work / "job.json")],
+            # -P keeps the names of our modules out of the way of others.
+            [sys.executable, "-P", str(_MAPPER), str(work / "job.json")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=environment,
             # Ctrl-C in the terminal is ours alone to answer.
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),

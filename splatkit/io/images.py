@@ -227,7 +227,8 @@ def _exposure(details: dict[int, Any]) -> float | None:
     iso = _number(speed[0] if isinstance(speed, tuple) and speed else speed)
     if not seconds or not stop or not iso:
         return None
-    return math.log2(stop * stop / seconds) - math.log2(iso / 100)
+    # Sums of logarithms: products of numbers out of damaged files leave the range of floats.
+    return 2 * math.log2(stop) - math.log2(seconds) - math.log2(iso) + math.log2(100)
 
 
 def _place(gps: dict[int, Any]) -> tuple[float, float, float] | None:

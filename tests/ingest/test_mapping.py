@@ -202,7 +202,7 @@ def _children(parent: int | None = None) -> list[int]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                mapper = b"splatkit.ingest._mapper" in (folder / "cmdline").read_bytes()
+                mapper = b"_mapper.py" in (folder / "cmdline").read_bytes()
                 status = (folder / "stat").read_text()
             except OSError:
                 continue
