@@ -8,6 +8,7 @@ from conftest import make_scene
 
 from splatkit.core import Cameras, drain, intrinsics
 from splatkit.core.transforms import look_at
+from splatkit.render import render
 from splatkit.train.chance import PhotoOrder, generator_for
 from splatkit.train.config import TrainConfig
 from splatkit.train.initialize import (
@@ -19,7 +20,10 @@ from splatkit.train.initialize import (
     neighbour_distances,
 )
 from splatkit.train.photos import View, load_views
+from splatkit.train.shell import Shell, shell_points
 from splatkit.train.sweep import Sweep, dense_points
+
+BARE = Initialization(shell=Shell(count=0), dense_share=0.0)
 
 
 def views_of(scene):
@@ -105,8 +109,7 @@ def test_colours_and_opacity_are_those_asked_for():
 def test_more_points_than_allowed_are_drawn_by_chance(scene):
     views = views_of(scene)
     first, again = (
-        drain(initialize(scene, views, Initialization(), 20, generator_for(0, "x")))
-        for _ in range(2)
+        drain(initialize(scene, views, BARE, 20, generator_for(0, "x"))) for _ in range(2)
     )
     assert len(first) == 20
     assert torch.equal(first.means, again.means)
@@ -145,3 +148,33 @@ def test_every_photo_comes_once_a_round():
         rounds[1][3],
         rounds[0][2],
     ]
+
+
+def test_the_far_sphere_surrounds_everything_in_the_colours_of_the_photos(scene):
+    views = views_of(scene)
+    for view in views:
+        view.image[:] = torch.tensor([200, 100, 50], dtype=torch.uint8)
+    centers, colors, size = shell_points(views, scene.points, Shell(count=500, distance=4.0))
+    radii = (centers - torch.cat([v.camera.positions for v in views]).mean(0)).norm(dim=-1)
+    assert float(radii.std()) < 1e-3 * float(radii.mean())
+    assert float(radii.mean()) > 3 * float(scene.points.norm(dim=-1).quantile(0.9))
+    torch.testing.assert_close(colors[:, 0], torch.full((500,), 200 / 255), atol=0.01, rtol=0)
+    # Neighbours overlap: the sphere has no holes.
+    nearest = torch.cdist(centers, centers).fill_diagonal_(1e9).amin(1)
+    assert float(nearest.max()) < 2.5 * size
+
+
+def test_the_far_sphere_leaves_no_view_empty(scene):
+    views = views_of(scene)
+    options = Initialization(shell=Shell(count=2000), dense_share=0.0, least_points=0)
+    gaussians = drain(initialize(scene, views, options, 16_000, generator_for(0, "x")))
+    assert len(gaussians) == 2060
+    alpha = render(gaussians, views[0].camera).alpha
+    assert float(alpha.min()) > 0.8
+
+
+def test_transparent_photos_get_no_sphere(tmp_path):
+    scene = make_scene(tmp_path, alpha=True)
+    options = Initialization(dense_share=0.0, least_points=0)
+    gaussians = drain(initialize(scene, views_of(scene), options, 60, generator_for(0, "x")))
+    assert len(gaussians) == 60

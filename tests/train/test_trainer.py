@@ -15,6 +15,7 @@ from splatkit.train.evaluate import evaluate
 from splatkit.train.events import Finished, Saved, Started, StepDone
 from splatkit.train.initialize import Initialization
 from splatkit.train.photos import load_views
+from splatkit.train.shell import Shell
 from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.strategy import BudgetedGrowth
 from splatkit.train.trainer import train
@@ -24,7 +25,8 @@ FAST = TrainConfig(
     max_gaussians=120,
     sh_degree=1,
     recipe=Recipe(
-        growth=BudgetedGrowth(every=5), initialization=Initialization(least_points=1, fill=60)
+        growth=BudgetedGrowth(every=5),
+        initialization=Initialization(least_points=1, fill=60, shell=Shell(count=0)),
     ),
 )
 
