@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import ipaddress
-import math
 import socket
 import threading
 import time
@@ -14,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import viser
 
-from splatkit.core import UsageError
+from splatkit.core import Photo, UsageError
 from splatkit.render import get_backend
+from splatkit.viewer.frustums import TRAINED_COLOR, Frustums
 from splatkit.viewer.panel import Panel
 from splatkit.viewer.session import Session
 from splatkit.viewer.source import SceneSource
@@ -26,14 +26,12 @@ from splatkit.viewer.views import (
     middle,
     place_of_photo,
     up_direction,
-    wxyz_of_photo,
 )
 
 FLIGHT_SECONDS = 0.7
 FRAMES_A_SECOND = 30
 FRUSTUM_SHARE = 0.06
 """Size of a photo's camera, in distances from the first photo to the middle of the scene."""
-TRAINED_COLOR, HELD_OUT_COLOR = (64, 140, 255), (255, 150, 40)
 
 
 class _LocalServer(viser.ViserServer):
@@ -132,21 +130,27 @@ class Viewer:
         )
         with self._lock:
             self._browsers[client.client_id] = browser
-        frustums = self._add_frustums(client, browser)
+        home = self._home
 
-        def show_photos(visible: bool) -> None:
-            with client.atomic():
-                for frustum in frustums:
-                    frustum.visible = visible
+        def go(photo: Photo) -> None:
+            aspect = client.camera.image_width / max(client.camera.image_height, 1)
+            self._fly(client, browser, place_of_photo(photo, self._middle, aspect))
 
+        distance = float(np.linalg.norm(home.look_at - home.position))
+        frustums = Frustums(client, self._source.photos, FRUSTUM_SHARE * distance, go)
         browser.panel = Panel(
             client,
             browser.session,
             self._source,
-            show_photos,
-            lambda: self._fly(client, browser, self._home),
+            frustums.show,
+            lambda: self._fly(client, browser, home),
         )
-        client.camera.on_update(lambda camera: browser.session.move(*_view_of(camera)))
+
+        def moved(camera: viser.CameraHandle) -> None:
+            browser.session.move(*_view_of(camera))
+            frustums.seen_from(np.array(camera.position))
+
+        client.camera.on_update(moved)
         browser.session.move(*_view_of(client.camera))
         browser.session.start()
 
@@ -155,36 +159,6 @@ class Viewer:
             browser = self._browsers.pop(client.client_id, None)
         if browser is not None:
             browser.session.stop()
-
-    def _add_frustums(
-        self, client: viser.ClientHandle, browser: _Browser
-    ) -> list[viser.CameraFrustumHandle]:
-        """The photos' cameras, hidden at first; a click on one flies there."""
-        scale = FRUSTUM_SHARE * float(np.linalg.norm(self._home.look_at - self._home.position))
-        frustums = []
-        for index, photo in enumerate(self._source.photos):
-            frustum = client.scene.add_camera_frustum(
-                f"/photos/{index}",
-                fov=2 * math.atan(0.5 * photo.height / float(photo.K[1, 1])),
-                aspect=photo.width / photo.height,
-                scale=scale,
-                thickness=0.03 * scale,
-                color=HELD_OUT_COLOR if photo.held_out else TRAINED_COLOR,
-                wxyz=wxyz_of_photo(photo),
-                position=(-photo.viewmat[:3, :3].T @ photo.viewmat[:3, 3]).numpy(),
-                visible=False,
-                cast_shadow=False,
-                receive_shadow=False,
-            )
-
-            def go(_: object, index: int = index) -> None:
-                aspect = client.camera.image_width / max(client.camera.image_height, 1)
-                place = place_of_photo(self._source.photos[index], self._middle, aspect)
-                self._fly(client, browser, place)
-
-            frustum.on_click(go)
-            frustums.append(frustum)
-        return frustums
 
     def _fly(self, client: viser.ClientHandle, browser: _Browser, goal: Place) -> None:
         """Move a browser's camera smoothly; a later flight takes over."""

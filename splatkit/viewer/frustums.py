@@ -1,0 +1,87 @@
+"""The photos' cameras in one browser."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import viser
+
+from splatkit.core import Photo
+from splatkit.viewer.views import wxyz_of_photo
+
+TRAINED_COLOR, HELD_OUT_COLOR = (64, 140, 255), (255, 150, 40)
+LINE_PIXELS = 1.5
+NEAREST = 1.5
+"""A frustum nearer than this many of its sizes is hidden: who stands in one sees nothing but its
+frame, and every click would hit it."""
+
+
+class Frustums:
+    """Draws a frustum for every photo, hidden at first.
+
+    Args:
+        client: the browser.
+        photos: with their cameras.
+        size: length of a frustum, world units.
+        go: is called with the photo that was clicked on.
+    """
+
+    def __init__(
+        self,
+        client: viser.ClientHandle,
+        photos: list[Photo],
+        size: float,
+        go: Callable[[Photo], None],
+    ) -> None:
+        self._client = client
+        self._size = size
+        self._wanted = False
+        self._lock = threading.Lock()
+        self._visible = np.zeros(len(photos), dtype=bool)
+        self._positions = np.array(
+            [(-photo.viewmat[:3, :3].T @ photo.viewmat[:3, 3]).numpy() for photo in photos]
+        ).reshape(-1, 3)
+        self._handles = [self._add(index, photo, go) for index, photo in enumerate(photos)]
+
+    def show(self, wanted: bool) -> None:
+        """Switch all on or off."""
+        self._wanted = wanted
+        self.seen_from(np.array(self._client.camera.position))
+
+    def seen_from(self, position: np.ndarray) -> None:
+        """Hide those that the browser's camera, at that place [3], stands in."""
+        with self._lock:
+            far = np.linalg.norm(self._positions - position, axis=1) > NEAREST * self._size
+            visible = far & self._wanted
+            changed = np.flatnonzero(visible != self._visible)
+            self._visible = visible
+            if len(changed) == 0:
+                return
+            with self._client.atomic():
+                for index in changed:
+                    self._handles[index].visible = bool(visible[index])
+
+    def _add(
+        self, index: int, photo: Photo, go: Callable[[Photo], None]
+    ) -> viser.CameraFrustumHandle:
+        frustum = self._client.scene.add_camera_frustum(
+            f"/photos/{index}",
+            fov=2 * math.atan(0.5 * photo.height / float(photo.K[1, 1])),
+            aspect=photo.width / photo.height,
+            scale=self._size,
+            thickness=LINE_PIXELS,
+            thickness_units="screen",
+            # Faces, however faint, can be clicked on; lines alone are hard to hit.
+            variant="filled",
+            color=HELD_OUT_COLOR if photo.held_out else TRAINED_COLOR,
+            wxyz=wxyz_of_photo(photo),
+            position=self._positions[index],
+            visible=False,
+            cast_shadow=False,
+            receive_shadow=False,
+        )
+        frustum.on_click(lambda _: go(photo))
+        return frustum
