@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from splatkit.core import Event, Note, Photo, Progress, Scene, SplatkitError
 from splatkit.ingest.frame import points_in_world, pose_in_world, source_from_world
 from splatkit.ingest.sources import Cameras, Posed
 from splatkit.ingest.undistort import Undistortion
-from splatkit.io.files import atomic_path
+from splatkit.io.files import link_or_copy
 from splatkit.io.images import PhotoInfo, read_image, read_info, resize_area, write_image
 from splatkit.io.lenses import Lens
 from splatkit.io.scene import save_scene
@@ -105,7 +104,7 @@ def _prepare(
     target = _target(posed.name, out / IMAGES, info.transparent, as_is)
     if not target.is_file():
         if as_is:
-            _link(posed.path, target)
+            link_or_copy(posed.path, target)
         else:
             try:
                 image = read_image(posed.path, upright=upright)
@@ -156,16 +155,6 @@ def _target(name: str, folder: Path, transparent: bool, as_is: bool) -> Path:
     wanted = (".png",) if transparent else (".jpg", ".jpeg")
     inside = name.replace("..", "_").lstrip("/\\").replace(":", "_")
     return folder / (inside if as_is or suffix in wanted else inside + wanted[0])
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same bytes in another place, without taking more of the disk where that is possible."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)
 
 
 def _mask(posed: Posed, undistort: Undistortion, folder: Path) -> Path | None:

@@ -24,7 +24,7 @@ from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.judge import Pair, Verdict, judge, without
 from splatkit.ingest.sources import Cameras, Posed
 from splatkit.io.colmap import ColmapModel, read_model
-from splatkit.io.files import atomic_path, write_json
+from splatkit.io.files import link_or_copy, write_json
 from splatkit.io.images import (
     PhotoInfo,
     fit_within,
@@ -198,10 +198,8 @@ def _copy(folder: Path, name: str, copies: Path, longest: int) -> _Prepared:
     except SplatkitError as error:
         raise _UnreadableError(str(error)) from error
     if image is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
         if same:
-            with atomic_path(target) as temporary:
-                shutil.copyfile(source, temporary)
+            link_or_copy(source, target)
         else:
             write_image(target, resize_area(_opaque(image), width, height))
     return _Prepared(name, copy, info, width, height)

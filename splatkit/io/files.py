@@ -94,6 +94,19 @@ def read_json(path: Path | str, *, max_bytes: int = 1 << 28) -> Any:
         raise SplatkitError(f"{path}: expected a JSON document, got {error}") from error
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put the same bytes in another place, atomically, without taking more of the disk if it can.
+
+    Hard links need one file system and its consent; elsewhere the file is copied.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
 def remove_leftovers(folder: Path | str) -> None:
     """Delete the temporaries that killed processes left in a folder that we alone write to."""
     for leftover in list(Path(folder).rglob(_LEFTOVER_PATTERN)):

@@ -7,6 +7,7 @@ import pytest
 from splatkit.core import SplatkitError
 from splatkit.io.files import (
     atomic_path,
+    link_or_copy,
     read_json,
     remove_leftovers,
     write_json,
@@ -93,6 +94,15 @@ def test_place_that_cannot_be_written_is_one_line(tmp_path):
 def test_nothing_written_is_an_error(tmp_path):
     with pytest.raises(SplatkitError, match="nothing was written"), atomic_path(tmp_path / "a"):
         pass
+
+
+def test_link_or_copy_gives_the_same_bytes_and_never_follows_a_change_of_links(tmp_path):
+    (tmp_path / "a").write_bytes(b"pixels")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    link_or_copy(tmp_path / "link", tmp_path / "deep" / "b")
+    (tmp_path / "link").unlink()
+    assert (tmp_path / "deep" / "b").read_bytes() == b"pixels"
+    assert not (tmp_path / "deep" / "b").is_symlink()
 
 
 def test_json_round_trip_and_refusals(tmp_path):
