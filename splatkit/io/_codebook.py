@@ -20,11 +20,11 @@ PALETTE_SIZE = 1 << 16
 _ROUNDS = 100
 _BINS = 256
 _EVEN = 0.2
-_GROUP_ROUNDS = 8
 _PALETTE_ROUNDS = 4
 _SAMPLES_PER_ENTRY = 32
-_SAMPLES_PER_GROUP = 128
-_BLOCK = 1 << 16
+_SPREAD_SAMPLES = 4096
+_BLOCK = 1 << 22
+"""Distances held at once."""
 
 
 def codebook(values: Floats) -> Floats:
@@ -68,35 +68,67 @@ def palette(vectors: Tensor, size: int = PALETTE_SIZE) -> tuple[Tensor, NDArray[
     """At most ``size`` vectors that stand for many, and which one stands for each.
 
     Args:
-        vectors: [N,D] float32, neighbours in space close to each other.
+        vectors: [N,D] float32, finite.
         size: at least 4.
 
     Returns:
-        [P,D] and [N]; the vectors themselves when there are no more than ``size``.
+        [P,D] and [N]; exact when there are no more than ``size`` different vectors.
     """
-    count = len(vectors)
-    if count <= size:
-        return vectors, np.arange(count)
-    # Two levels, groups first and entries within each, cost a fraction of one.
-    groups = math.isqrt(size)
-    sample = vectors[:: max(1, count // (groups * _SAMPLES_PER_GROUP))]
-    group = _nearest(vectors, _lloyd(sample, _spread_over(sample, groups), _GROUP_ROUNDS))
-    labels = torch.empty(count, dtype=torch.int64)
+    distinct, which = _distinct(vectors)
+    if len(distinct) <= size:
+        return distinct, which.numpy()
+    # Two levels, equal groups first and entries within each, cost a fraction of one.
+    groups = _halved(distinct, math.isqrt(size))
+    spread = torch.stack([distinct[g].var(0, unbiased=False).sum() for g in groups]).sqrt()
+    weights = spread.double() * torch.tensor([len(g) for g in groups])
+    shares = weights / weights.sum().clamp(min=1e-30) * (size - len(groups))
+    labels = torch.empty(len(distinct), dtype=torch.int64)
     entries: list[Tensor] = []
     done = 0
-    members_of = group.argsort(stable=True).split(group.bincount(minlength=groups).tolist())
-    for members in members_of:
-        if len(members) == 0:
-            continue
-        # One for each group, the rest by size: together never more than the palette holds.
-        share = 1 + (len(members) - 1) * (size - groups) // count
-        own = vectors[members]
-        sample = own[:: max(1, len(own) // (share * _SAMPLES_PER_ENTRY))]
-        centers = _lloyd(sample, _spread_over(own, share), _PALETTE_ROUNDS)
+    for members, share in zip(groups, shares.long().tolist(), strict=True):
+        own = distinct[members]
+        number = min(1 + share, len(own))
+        sample = own[:: max(1, len(own) // (number * _SAMPLES_PER_ENTRY))]
+        centers = _lloyd(sample, _spread_over(own, number))
         labels[members] = done + _nearest(own, centers)
         entries.append(centers)
-        done += len(centers)
-    return torch.cat(entries), labels.numpy()
+        done += number
+    return torch.cat(entries), labels[which].numpy()
+
+
+def _distinct(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """The different vectors in the order of their first place, and where each one went."""
+    count, width = vectors.shape
+    if count == 0:
+        return vectors, torch.zeros(0, dtype=torch.int64)
+    # One number a row by its bits: far faster to sort than rows. Two rows with one number would
+    # be a rare accident; then every row counts as different.
+    odd = torch.arange(1, 2 * width, 2, dtype=torch.int64) * 0x9E3779B97F4A7C1
+    keys = vectors.contiguous().view(torch.int32).long() @ odd
+    _, inverse = keys.unique(return_inverse=True)
+    first = torch.full((int(inverse.max()) + 1,), count).scatter_reduce_(
+        0, inverse, torch.arange(count), "amin"
+    )
+    rank = first.argsort().argsort()
+    which, first = rank[inverse], first.sort().values
+    distinct = vectors[first]
+    if not torch.equal(distinct[which], vectors):
+        return vectors, torch.arange(count)
+    return distinct, which
+
+
+def _halved(vectors: Tensor, number: int) -> list[Tensor]:
+    """At least ``number`` groups of equal size, cut at the median of where they spread most."""
+    groups = [torch.arange(len(vectors))]
+    while len(groups) < number:
+        halves: list[Tensor] = []
+        for group in groups:
+            step = max(1, len(group) // _SPREAD_SAMPLES)
+            axis = int(vectors[group[::step]].var(0, unbiased=False).argmax())
+            order = group[vectors[group, axis].argsort(stable=True)]
+            halves += order.tensor_split(2)
+        groups = halves
+    return groups
 
 
 def _spread_over(vectors: Tensor, number: int) -> Tensor:
@@ -105,12 +137,13 @@ def _spread_over(vectors: Tensor, number: int) -> Tensor:
 
 def _nearest(vectors: Tensor, centers: Tensor) -> Tensor:
     offsets = centers.square().sum(1) / 2
-    blocks = [(block @ centers.mT - offsets).argmax(1) for block in vectors.split(_BLOCK)]
+    rows = max(1, _BLOCK // len(centers))
+    blocks = [(block @ centers.mT - offsets).argmax(1) for block in vectors.split(rows)]
     return torch.cat(blocks)
 
 
-def _lloyd(vectors: Tensor, centers: Tensor, rounds: int) -> Tensor:
-    for _ in range(rounds):
+def _lloyd(vectors: Tensor, centers: Tensor) -> Tensor:
+    for _ in range(_PALETTE_ROUNDS):
         labels = _nearest(vectors, centers)
         number = labels.bincount(minlength=len(centers))[:, None]
         sums = torch.zeros_like(centers).index_add_(0, labels, vectors)

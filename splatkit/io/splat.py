@@ -17,11 +17,13 @@ the antialiased mark have no place in it.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from splatkit.core import Gaussians
 from splatkit.core.sh import rgb_from_sh, sh_from_rgb
@@ -29,6 +31,8 @@ from splatkit.io import _packing as packing
 from splatkit.io.files import atomic_path
 
 NAME = ".splat"
+_NOTABLE = 0.01
+"""Colours this far outside 0..1, and this share of the Gaussians, are worth a warning."""
 _RECORD = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
 
 
@@ -50,7 +54,9 @@ def write(gaussians: Gaussians, path: Path) -> None:
     records = np.empty(len(gaussians), _RECORD)
     records["mean"] = gaussians.means.numpy()
     records["scale"] = gaussians.scales.numpy()
-    records["rgba"][:, :3] = packing.to_bytes(rgb_from_sh(gaussians.sh[:, 0]) * 255)
+    rgb = rgb_from_sh(gaussians.sh[:, 0])
+    _warn_of_clamped(rgb, path)
+    records["rgba"][:, :3] = packing.to_bytes(rgb * 255)
     records["rgba"][:, 3] = packing.opacity_bytes(gaussians.logit_opacities)
     unit = torch.nn.functional.normalize(gaussians.quats, dim=-1)
     records["quat"] = packing.to_bytes(unit * 128 + 128)
@@ -61,6 +67,17 @@ def write(gaussians: Gaussians, path: Path) -> None:
 def info(path: Path) -> dict[str, Any]:
     """Describe a file: counts, bounds, dead and broken Gaussians."""
     return packing.describe(path, NAME, _load(path), quantization="colour, opacity, quat: 8 bit")
+
+
+def _warn_of_clamped(rgb: Tensor, path: Path) -> None:
+    """Scenes trained with harmonics may have base colours that no byte holds."""
+    outside = ((rgb < -_NOTABLE) | (rgb > 1 + _NOTABLE)).any(1)
+    if len(rgb) and float(outside.float().mean()) > _NOTABLE:
+        warnings.warn(
+            f"{path}: {float(outside.float().mean()):.0%} of the Gaussians have colours beyond "
+            f"what {NAME} holds; they are clamped (train with --sh-degree 0 for {NAME} files)",
+            stacklevel=3,
+        )
 
 
 def _load(path: Path) -> Gaussians:

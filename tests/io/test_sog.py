@@ -149,6 +149,15 @@ def test_a_palette_stands_for_clusters():
     assert torch.equal(again, entries)
 
 
+def test_a_palette_of_few_different_vectors_is_exact():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randn(500, 24, generator=generator)
+    vectors = truth[torch.randint(500, (9000,), generator=generator)]
+    entries, labels = _codebook.palette(vectors, 512)
+    assert len(entries) == 500
+    assert torch.equal(entries[torch.from_numpy(labels)], vectors)
+
+
 def broken_meta(**changes):
     def change(files):
         meta = json.loads(files["meta.json"])

@@ -70,6 +70,13 @@ def test_what_is_lost_is_said(tmp_path):
         splat.write(marked, tmp_path / "a.splat")
 
 
+def test_colours_that_no_byte_holds_are_said(tmp_path):
+    glowing = scene(20, 0)
+    glowing.sh[:5] = 9.0
+    with pytest.warns(UserWarning, match="25% of the Gaussians have colours beyond"):
+        splat.write(glowing, tmp_path / "a.splat")
+
+
 def test_broken_rows_are_left_out_and_flat_ones_stay(tmp_path):
     splat.write(scene(4, 0), tmp_path / "a.splat")
     records = np.fromfile(tmp_path / "a.splat", "<f4").reshape(4, 8)
