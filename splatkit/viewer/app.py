@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import threading
 import time
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,6 @@ from splatkit.viewer.views import (
 
 FLIGHT_SECONDS = 0.7
 FRAMES_A_SECOND = 30
-FRUSTUM_SHARE = 0.06
-"""Size of a photo's camera, in distances from the first photo to the middle of the scene."""
 
 
 class _LocalServer(viser.ViserServer):
@@ -74,6 +73,8 @@ class Viewer:
         gaussians, _ = source.current()
         self._middle = middle(source.photos, gaussians)
         self._home = first_place(source.photos, gaussians)
+        # A browser that leaves while its next picture is on the way is nothing to be warned of.
+        warnings.filterwarnings("ignore", r"Queued a \w+ on a closed connection")
         with contextlib.redirect_stdout(io.StringIO()):
             self._server = _LocalServer(host=host, port=port, label="splatkit", verbose=False)
         self._server.gui.configure_theme(
@@ -137,7 +138,7 @@ class Viewer:
             self._fly(client, browser, place_of_photo(photo, self._middle, aspect))
 
         distance = float(np.linalg.norm(home.look_at - home.position))
-        frustums = Frustums(client, self._source.photos, FRUSTUM_SHARE * distance, go)
+        frustums = Frustums(client, self._source.photos, distance, go)
         browser.panel = Panel(
             client,
             browser.session,

@@ -14,9 +14,13 @@ from splatkit.viewer.views import wxyz_of_photo
 
 TRAINED_COLOR, HELD_OUT_COLOR = (64, 140, 255), (255, 150, 40)
 LINE_PIXELS = 1.5
-NEAREST = 1.5
+NEAREST = 3.0
 """A frustum nearer than this many of its sizes is hidden: who stands in one sees nothing but its
 frame, and every click would hit it."""
+LARGEST_SHARE = 0.06
+"""Size of a frustum, in distances from the first view to the middle of the scene."""
+SPACING_SHARE = 0.6
+"""The same in typical distances between neighbours: many photos have small frustums."""
 
 
 class Frustums:
@@ -25,7 +29,7 @@ class Frustums:
     Args:
         client: the browser.
         photos: with their cameras.
-        size: length of a frustum, world units.
+        reach: distance from the first view to the middle of the scene, world units.
         go: is called with the photo that was clicked on.
     """
 
@@ -33,17 +37,17 @@ class Frustums:
         self,
         client: viser.ClientHandle,
         photos: list[Photo],
-        size: float,
+        reach: float,
         go: Callable[[Photo], None],
     ) -> None:
         self._client = client
-        self._size = size
         self._wanted = False
         self._lock = threading.Lock()
         self._visible = np.zeros(len(photos), dtype=bool)
         self._positions = np.array(
             [(-photo.viewmat[:3, :3].T @ photo.viewmat[:3, 3]).numpy() for photo in photos]
         ).reshape(-1, 3)
+        self._size = _size(self._positions, reach)
         self._handles = [self._add(index, photo, go) for index, photo in enumerate(photos)]
 
     def show(self, wanted: bool) -> None:
@@ -85,3 +89,14 @@ class Frustums:
         )
         frustum.on_click(lambda _: go(photo))
         return frustum
+
+
+def _size(positions: np.ndarray, reach: float) -> float:
+    """Length of a frustum, world units."""
+    largest = LARGEST_SHARE * reach
+    if len(positions) < 2:
+        return largest
+    distances = np.linalg.norm(positions[:, None] - positions, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    spacing = float(np.median(distances.min(1)))
+    return min(largest, max(SPACING_SHARE * spacing, 0.2 * largest))

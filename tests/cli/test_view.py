@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.scenes import ring, write_run
+from tests.viewer.browsers import FakeBrowser
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a POSIX signal")
+def test_view_serves_until_ctrl_c(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "balls")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "splatkit", "view", str(run), "--port", "0", "--no-open",
+         "--host", "0.0.0.0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = re.fullmatch(r"balls is at http://localhost:(\d+)   \(Ctrl-C ends\)\n", line)
+        assert address, line
+        browser = FakeBrowser(int(address[1]))
+        browser.look(ring())
+        assert browser.picture().max() > 100
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert out == ""
+    assert err.splitlines() == [
+        "warning: listening at 0.0.0.0: whoever reaches this machine can look at the scene, "
+        "there is no password",
+        "",
+        "closed",
+    ]
