@@ -1,0 +1,1 @@
+"""The scene, textures and shapes of the project's own sample photo set (see make_sample.py)."""
