@@ -162,20 +162,9 @@ def compare(scene: Gaussians, path: Path, form: Format, backend: str = "auto") -
             f"{path}: expected {len(scene)} Gaussians in the written file, got {len(read)}: the "
             "others hold NaN, infinity or absurd scales; clean the scene first"
         )
-    if len(scene) == 0:
+    psnr = psnr_between(scene, read, form, backend)
+    if psnr is None:
         return None
-    held = replace(scene, sh=scene.sh[:, : read.sh.shape[1]], antialiased=read.antialiased)
-    if form.name == "splat":
-        held = replace(held, sh=sh_from_rgb(rgb_from_sh(held.sh).clamp(0, 1)))
-    cameras = circle(scene, CHECK_VIEWS, *CHECK_SIZE).to(torch.float32)
-    with torch.no_grad():
-        expected, got = (
-            render(each, cameras, backend=backend).rgb.clamp(0, 1) for each in (held, read)
-        )
-    error = float((expected - got).square().mean((1, 2, 3)).max())
-    if error == 0:
-        return None
-    psnr = -10 * math.log10(error)
     least = LEAST_PSNR[form.name]
     if psnr < least:
         raise SplatkitError(
@@ -184,6 +173,27 @@ def compare(scene: Gaussians, path: Path, form: Format, backend: str = "auto") -
             "use .ply, or --no-check to keep it all the same"
         )
     return psnr
+
+
+def psnr_between(
+    scene: Gaussians, read: Gaussians, form: Format, backend: str = "auto"
+) -> float | None:
+    """Decibels between a scene as a format can hold it and what was read, the worst view.
+
+    Returns:
+        None when every pixel is equal.
+    """
+    if len(scene) == 0:
+        return None
+    held = replace(scene, sh=scene.sh[:, : read.sh.shape[1]], antialiased=read.antialiased)
+    if form.name == "splat":
+        held = replace(held, sh=sh_from_rgb(rgb_from_sh(held.sh).clamp(0, 1)))
+    cameras = circle(scene, CHECK_VIEWS, *CHECK_SIZE).to(torch.float32)
+    with torch.no_grad():
+        views = [render(each, cameras, backend=backend).rgb for each in (held, read)]
+    expected, got = (view.clamp(0, 1) for view in views)
+    error = float((expected - got).square().mean((1, 2, 3)).max())
+    return -10 * math.log10(error) if error > 0 else None
 
 
 def _check_options(options: ExportOptions, form: Format) -> None:

@@ -25,6 +25,8 @@ PATHS = ("orbit", "captured")
 LONG_SIDE = 1280
 """Of frames where no size is given, pixels; never more than the photos have."""
 SIZE_WITHOUT_PHOTOS = (1280, 720)
+OTHER_FILES = (".avi", ".gif", ".jpg", ".jpeg", ".mkv", ".mov", ".png", ".webm", ".webp")
+"""Endings that are meant as a file and not as a folder."""
 RANGE_VIEWS = 8
 """Views along the path that decide the depth colours of all frames."""
 RANGE_SIDE = 160
@@ -206,6 +208,8 @@ def _places(
                 f"{len(options.paths)} paths and {len(options.outputs)} outputs as {options.format}"
             )
         return {(options.paths[0], options.outputs[0]): output}
+    if output is not None and output.suffix.lower() in OTHER_FILES:
+        raise UsageError(f"{output}: expected a folder or a name ending in .mp4")
     if output is not None:
         folder = output
     elif scene.run is not None:

@@ -115,8 +115,8 @@ def remove_leftovers(folder: Path | str) -> None:
 
 def _is_disk_full(error: Exception, path: Path) -> bool:
     """Whether a failed write failed for want of space (libraries hide the system's error)."""
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
     if isinstance(error, SplatkitError) or not isinstance(error, (OSError, RuntimeError)):
         return False
     try:

@@ -59,6 +59,8 @@ CASES = (
     Case("render {here}/run --width 0", 2, "--width: expected 1 to 100000, got 0"),
     Case("render {here}/run --outputs heat", 2, "--outputs: expected any of rgb, depth, "
          "depth_median, normal, alpha, got 'heat'"),
+    Case("render {here}/run -o {here}/film.avi", 2, "{here}/film.avi: expected a folder or a name "
+         "ending in .mp4"),
     Case("render {here}/run -o {here}/balls.ply", 2, "{here}/balls.ply: expected a folder or a "
          "name ending in .mp4, got a file"),
     Case("render {here}/run --backend cuda", 2, "backend: expected auto, cpu, torch_ref, got "
