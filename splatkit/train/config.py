@@ -13,6 +13,7 @@ from splatkit.core import UsageError
 from splatkit.ingest import IngestConfig
 from splatkit.train.initialize import Initialization
 from splatkit.train.schedule import Coarse, Rates
+from splatkit.train.shell import Shell
 from splatkit.train.strategy import BudgetedGrowth
 
 
@@ -41,6 +42,7 @@ class Recipe:
     coarse: Coarse = field(default_factory=Coarse)
     growth: BudgetedGrowth = field(default_factory=BudgetedGrowth)
     initialization: Initialization = field(default_factory=Initialization)
+    shell: Shell = field(default_factory=Shell)
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the loss; the rest is L1."""
     opacity_weight: float = 0.01

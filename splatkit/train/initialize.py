@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -14,12 +14,9 @@ from torch import Tensor
 from splatkit.core import Event, Gaussians, Scene
 from splatkit.core.sh import count_from_degree, sh_from_rgb
 from splatkit.train.photos import View
-from splatkit.train.shell import Shell, shell_points
 from splatkit.train.sweep import Sweep, dense_points
 
 _NEIGHBOURS = 3
-_SHELL_SHARE = 8
-"""The far sphere takes at most one in this many Gaussians."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,6 @@ class Initialization:
     dense_share: float = 0.4
     """Share of the final number of Gaussians that starts on surfaces found by plane sweep."""
     sweep: Sweep = field(default_factory=Sweep)
-    shell: Shell = field(default_factory=Shell)
     least_points: int = 500
     """With fewer points than this in all, the cameras' common volume is filled as well."""
     fill: int = 20_000
@@ -60,35 +56,19 @@ def initialize(
         sh_degree: degree of the harmonics to make room for.
         threads: for the plane sweep; 0 lets Python choose.
     """
-    shell = options.shell
-    if scene.background is not None:
-        shell = replace(shell, count=0)
-    shell = replace(shell, count=min(shell.count, max_gaussians // _SHELL_SHARE))
-    room = max_gaussians - shell.count
     good = torch.isfinite(scene.points).all(-1)
-    points, colors = _choose(scene.points[good], scene.point_colors[good], room, generator)
-    wanted = min(round(options.dense_share * max_gaussians), room) - len(points)
+    points, colors = _choose(scene.points[good], scene.point_colors[good], max_gaussians, generator)
+    wanted = round(options.dense_share * max_gaussians) - len(points)
     if wanted > 0 and len(views) > 2:
         hints = points if len(points) >= 8 else _random_in_box(views, 4096, generator)
         dense = yield from dense_points(views, hints, options.sweep, threads)
         more, more_colors = _choose(*dense, wanted, generator)
         points, colors = torch.cat((points, more)), torch.cat((colors, more_colors))
     if len(points) < options.least_points:
-        count = min(options.fill, room - len(points))
+        count = min(options.fill, max_gaussians - len(points))
         more, more_colors = fill_common_volume(views, count, generator)
         points, colors = torch.cat((points, more)), torch.cat((colors, more_colors))
-    gaussians = gaussians_at(points, colors, options, sh_degree)
-    if shell.count == 0:
-        return gaussians
-    return Gaussians.concatenate([gaussians, _shell(views, points, shell, sh_degree)])
-
-
-def _shell(views: list[View], points: Tensor, shell: Shell, sh_degree: int) -> Gaussians:
-    """The far sphere as Gaussians."""
-    centers, colors, size = shell_points(views, points, shell)
-    gaussians = gaussians_at(centers, colors, Initialization(opacity=shell.opacity), sh_degree)
-    gaussians.log_scales[:] = math.log(size)
-    return gaussians
+    return gaussians_at(points, colors, options, sh_degree)
 
 
 def _choose(

@@ -1,18 +1,20 @@
-"""A far sphere behind everything, so that no view is empty where no photo looked.
+"""A far sphere where no photo looked, so that new views show no black holes there.
 
-Sky and distant walls have few sparse points; without something there, training invents near
-fog for them, and directions that no photo shows stay black. The sphere begins with the colours
-that the photos show in each direction, and with those of the nearest seen directions elsewhere.
+It is added behind everything when training has ended, in directions that no training photo
+covers, with the colours of the nearest directions that one does. (As part of training it was
+worse: distant things settle on it at a wrong depth.)
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from splatkit.core import Cameras, Gaussians
+from splatkit.train.initialize import Initialization, gaussians_at
 from splatkit.train.photos import View
 
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
@@ -31,6 +33,44 @@ class Shell:
     opacity: float = 0.9
     softness: float = 0.2
     """Width of the kernel that carries colours to unseen directions, radians."""
+
+
+def unseen_shell(
+    views: list[View], points: Tensor, options: Shell, max_count: int, sh_degree: int
+) -> Gaussians:
+    """Gaussians of the far sphere that no training photo shows.
+
+    Args:
+        views: training photos.
+        points: [P,3] points of the scene, world frame.
+        options: see there.
+        max_count: the whole sphere has at most this many.
+        sh_degree: degree of the harmonics to make room for.
+    """
+    options = replace(options, count=min(options.count, max_count))
+    centers, colors, size = shell_points(views, points, options)
+    shell = gaussians_at(centers, colors, Initialization(opacity=options.opacity), sh_degree)
+    shell.log_scales[:] = math.log(size)
+    unseen = torch.ones(len(shell), dtype=torch.bool)
+    for view in views:
+        unseen &= ~_in_view(view.camera, centers, size)
+    return shell[unseen]
+
+
+def _in_view(camera: Cameras, centers: Tensor, size: float) -> Tensor:
+    """[M] bool: which round Gaussians reach into the picture with their standard deviation."""
+    local = centers @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
+    K = camera.Ks[0]
+    z = local[:, 2].clamp_min(1e-6)
+    x, y = local[:, 0] / z * K[0, 0] + K[0, 2], local[:, 1] / z * K[1, 1] + K[1, 2]
+    across, down = size / z * K[0, 0], size / z * K[1, 1]
+    return (
+        (local[:, 2] > 0)
+        & (x + across > 0)
+        & (x - across < camera.width)
+        & (y + down > 0)
+        & (y - down < camera.height)
+    )
 
 
 def shell_points(views: list[View], points: Tensor, options: Shell) -> tuple[Tensor, Tensor, float]:

@@ -20,6 +20,7 @@ from splatkit.train.initialize import initialize
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.photos import View, load_views
 from splatkit.train.schedule import Pace, sh_degree_at
+from splatkit.train.shell import unseen_shell
 from splatkit.train.state import TrainingState, newest_checkpoint, save_state, states_newest_first
 from splatkit.train.strategy import Budget, Model
 from splatkit.train.timing import Clock, StepCost
@@ -29,6 +30,8 @@ SECONDS_BETWEEN_CHECKPOINTS = 120.0
 STEPS_BETWEEN_PLANS = 50
 LIMIT_SHARE = 0.985
 """Share of a time limit that steps may fill; the rest is for the last checkpoint."""
+SHELL_SHARE = 16
+"""The far sphere takes at most one in this many Gaussians."""
 _LOSS_SMOOTHING = 0.02
 
 
@@ -69,9 +72,29 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
         trainer.save(run)
         raise
     yield Saved(trainer.save(run), "checkpoint")
-    gaussians = state.model.gaussians
+    gaussians = _closed(scene, views, state.model.gaussians, config)
     yield Finished(state.step, state.seconds, len(gaussians))
     return gaussians
+
+
+def _closed(
+    scene: Scene, views: list[View], gaussians: Gaussians, config: TrainConfig
+) -> Gaussians:
+    """The scene with a far sphere in the directions that no photo covers."""
+    if scene.background is not None:
+        return gaussians
+    points = scene.points if len(scene.points) else gaussians.means
+    count = _shell_count(scene, config)
+    shell = unseen_shell(views, points, config.recipe.shell, count, gaussians.sh_degree)
+    shell.antialiased = gaussians.antialiased
+    return Gaussians.concatenate([gaussians, shell])
+
+
+def _shell_count(scene: Scene, config: TrainConfig) -> int:
+    """Gaussians set aside for the far sphere."""
+    if scene.background is not None:
+        return 0
+    return min(config.recipe.shell.count, config.budget // SHELL_SHARE)
 
 
 def _loop(trainer: Trainer, run: Path) -> Generator[Event, None, None]:
@@ -248,11 +271,12 @@ def _start_state(
     for old in folder.glob("step_*.npz"):
         old.unlink()
     recipe = config.recipe
+    room = config.budget - _shell_count(scene, config)
     gaussians = yield from initialize(
         scene,
         views,
         recipe.initialization,
-        config.budget,
+        room,
         generator_for(config.seed, "initialize"),
         config.sh_degree,
         config.threads,
@@ -262,7 +286,7 @@ def _start_state(
         raise SplatkitError(
             "scene: expected sparse points or cameras that look at a common place, got neither"
         )
-    budget = Budget(len(gaussians), max(config.budget, len(gaussians)))
+    budget = Budget(len(gaussians), max(room, len(gaussians)))
     return TrainingState(Model.start(gaussians), budget, Pace(config.steps))
 
 

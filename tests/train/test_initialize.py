@@ -20,10 +20,10 @@ from splatkit.train.initialize import (
     neighbour_distances,
 )
 from splatkit.train.photos import View, load_views
-from splatkit.train.shell import Shell, shell_points
+from splatkit.train.shell import Shell, shell_points, unseen_shell
 from splatkit.train.sweep import Sweep, dense_points
 
-BARE = Initialization(shell=Shell(count=0), dense_share=0.0)
+BARE = Initialization(dense_share=0.0)
 
 
 def views_of(scene):
@@ -164,17 +164,13 @@ def test_the_far_sphere_surrounds_everything_in_the_colours_of_the_photos(scene)
     assert float(nearest.max()) < 2.5 * size
 
 
-def test_the_far_sphere_leaves_no_view_empty(scene):
-    views = views_of(scene)
-    options = Initialization(shell=Shell(count=2000), dense_share=0.0, least_points=0)
-    gaussians = drain(initialize(scene, views, options, 16_000, generator_for(0, "x")))
-    assert len(gaussians) == 2060
-    alpha = render(gaussians, views[0].camera).alpha
-    assert float(alpha.min()) > 0.8
-
-
-def test_transparent_photos_get_no_sphere(tmp_path):
-    scene = make_scene(tmp_path, alpha=True)
-    options = Initialization(dense_share=0.0, least_points=0)
-    gaussians = drain(initialize(scene, views_of(scene), options, 60, generator_for(0, "x")))
-    assert len(gaussians) == 60
+def test_the_far_sphere_stands_only_where_no_photo_looks(scene):
+    views = views_of(scene)[:1]
+    shell = unseen_shell(views, scene.points, Shell(count=2000), 2000, 1)
+    assert 1000 < len(shell) < 2000
+    assert float(render(shell, views[0].camera).alpha[0, 8:-8, 8:-8].max()) < 0.05
+    behind = views[0].camera.viewmats.clone()
+    behind[:, 0] *= -1
+    behind[:, 2] *= -1
+    turned = Cameras(behind, views[0].camera.Ks, 64, 48)
+    assert float(render(shell, turned).alpha.min()) > 0.8

@@ -26,7 +26,8 @@ FAST = TrainConfig(
     sh_degree=1,
     recipe=Recipe(
         growth=BudgetedGrowth(every=5),
-        initialization=Initialization(least_points=1, fill=60, shell=Shell(count=0)),
+        initialization=Initialization(least_points=1, fill=60),
+        shell=Shell(count=0),
     ),
 )
 
