@@ -37,12 +37,11 @@ void blend_tile_of(const BlendPass &pass, int tile) {
   const BlendArguments<float> &a = *pass.arguments;
   const Bins &bins = *pass.bins;
   const TilePlace t = tile_place(bins, tile);
-  Cuts cuts;
-  Touched touched;
+  TilePixels pixels(t);
+  Batch batch;
   alignas(64) float transmittance[BLOCKS * L], sums[D * BLOCKS * L];
   for (int i = 0; i < BLOCKS * L; i += L) store(transmittance + i, vfloat(1.0f));
   for (int i = 0; i < D * BLOCKS * L; i += L) store(sums + i, vfloat(0.0f));
-  int open = cuts.open(t);
   Extras *extras = nullptr;
   alignas(64) char extras_memory[extended ? sizeof(Extras) : 1];
   if constexpr (extended) {
@@ -54,55 +53,47 @@ void blend_tile_of(const BlendPass &pass, int tile) {
     }
   }
 
-  int64_t i = t.begin;
-  for (; i < t.end && open > 0; ++i) {
-    if (i + PREFETCH < t.end) prefetch(&bins.packed[bins.entries[i + PREFETCH].splat]);
-    const TileEntry entry = bins.entries[i];
-    const PackedSplat &p = bins.packed[entry.splat];
-    const float *values = pass.values ? pass.values + (int64_t)entry.splat * D : p.color;
-    find_touched(p, t, cuts, touched);
-    [[maybe_unused]] vfloat weight_sum(0.0f), weight_max(0.0f);
-    [[maybe_unused]] int32_t weight_count = 0;
-    for (int k = 0; k < touched.count; ++k) {
-      const int block = touched.block[k];
-      const vfloat e = load(touched.exponent + k * L);
-      vfloat alpha = select(e >= load(cuts.value + block * L),
-                            min(exp2_small(e), vfloat((float)ALPHA_MAX)), vfloat(0.0f));
-      const vfloat before = load(transmittance + block * L);
-      vfloat after = before * (vfloat(1.0f) - alpha);
-      // Open pixels stay above the minimum, so only those that end now are at or below it.
-      const vmask ends = after <= vfloat((float)TRANSMITTANCE_MIN);
-      if (any(ends)) {
-        open -= popcount(bits(ends));
-        cuts.close(block, ends);
-        alpha = select(ends, vfloat(0.0f), alpha);
-        after = select(ends, before, after);
-      }
-      const vfloat weight = alpha * before;
-      store(transmittance + block * L, after);
-      for (int d = 0; d < D; ++d) {
-        float *sum = sums + (block * D + d) * L;
-        store(sum, fma(weight, vfloat(values[d]), load(sum)));
-      }
-      if constexpr (extended) {
-        const vmask blended = weight > vfloat(0.0f);
-        weight_sum += weight;
-        weight_max = max(weight_max, weight);
-        weight_count += popcount(bits(blended));
-        if (a.depth_median) {
-          float *median = extras->median + block * L;
-          store(median, select(blended & (before > vfloat(0.5f)), vfloat(p.depth), load(median)));
+  int64_t done = t.begin;
+  for (; done < t.end && pixels.open > 0; done += batch.count) {
+    batch.fill(bins, t, done);
+    int item = 0;
+    for (int k = 0; k < batch.count; ++k) {
+      const PackedSplat &p = *batch.splat[k];
+      const float *values = pass.values ? pass.values + (int64_t)batch.entry[k].splat * D : p.color;
+      [[maybe_unused]] vfloat weight_sum(0.0f), weight_max(0.0f);
+      [[maybe_unused]] int32_t weight_count = 0;
+      for (; item < batch.end[k]; ++item) {
+        const int block = batch.list[item] & 0xff;
+        vfloat alpha = block_alpha(p, pixels, block).alpha;
+        const vfloat before = load(transmittance + block * L);
+        const vfloat after = pass_through(pixels, block, before, alpha);
+        const vfloat weight = alpha * before;
+        store(transmittance + block * L, after);
+        for (int d = 0; d < D; ++d) {
+          float *sum = sums + (block * D + d) * L;
+          store(sum, fma(weight, vfloat(values[d]), load(sum)));
         }
-        if (a.top_k) insert_top(*extras, a.top_k, block, weight, p.gaussian);
+        if constexpr (extended) {
+          const vmask blended = weight > vfloat(0.0f);
+          weight_sum += weight;
+          weight_max = max(weight_max, weight);
+          weight_count += popcount(bits(blended));
+          if (a.depth_median) {
+            float *median = extras->median + block * L;
+            store(median, select(blended & (before > vfloat(0.5f)), vfloat(p.depth), load(median)));
+          }
+          if (a.top_k) insert_top(*extras, a.top_k, block, weight, p.gaussian);
+        }
       }
+      if constexpr (extended)
+        if (pass.statistics)
+          pass.statistics[batch.entry[k].instance] = {hsum(weight_sum), hmax(weight_max),
+                                                      weight_count};
     }
-    if constexpr (extended)
-      if (pass.statistics)
-        pass.statistics[entry.instance] = {hsum(weight_sum), hmax(weight_max), weight_count};
   }
   if constexpr (extended)
     if (pass.statistics)
-      for (; i < t.end; ++i) pass.statistics[bins.entries[i].instance] = {0.0f, 0.0f, 0};
+      for (; done < t.end; ++done) pass.statistics[bins.entries[done].instance] = {0.0f, 0.0f, 0};
 
   const int colors = pass.first ? 3 : 0;
   const float *background = a.background + 3 * t.camera;

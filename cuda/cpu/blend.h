@@ -35,7 +35,8 @@ struct TileEntry {
 
 // What one instance adds to its splat's gradients: moments, score and weight sums, then values.
 constexpr int SLOT_MOMENTS = 0, SLOT_SCORE = 6, SLOT_WEIGHT = 7, SLOT_VALUES = 8;
-constexpr int slot_size(int values) { return (SLOT_VALUES + values + 3) / 4 * 4; }
+// Whole cache lines.
+constexpr int slot_size(int values) { return (SLOT_VALUES + values + 15) / 16 * 16; }
 
 // What one instance adds to its splat's statistics.
 struct InstanceStatistics {
@@ -54,6 +55,10 @@ struct Bins {
   std::vector<int64_t> camera_begin;  // [cameras + 1]
   Buffer<float> values;               // [splats, values] where there are more than colours
 
+  // One beyond the splat's last instance.
+  int64_t instance_end(int64_t splat) const {
+    return splat + 1 < splats ? packed[splat + 1].first_instance : instances;
+  }
   int64_t tiles() const { return (int64_t)cameras * tiles_x * tiles_y; }
 
   // Working memory of the binning itself.

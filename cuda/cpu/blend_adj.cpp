@@ -15,8 +15,8 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
   const BlendGradients<float> &g = *pass.gradients;
   const Bins &bins = *pass.bins;
   const TilePlace t = tile_place(bins, tile);
-  Cuts cuts;
-  Touched touched;
+  TilePixels pixels(t);
+  Batch batch;
   alignas(64) float transmittance[BLOCKS * L], rest[BLOCKS * L], v_values[D * BLOCKS * L];
   [[maybe_unused]] alignas(64) float scores[scored ? BLOCKS * L : 1];
   for (int i = 0; i < BLOCKS * L; i += L) {
@@ -45,79 +45,56 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
     rest[place] = sum;
   });
 
-  int open = cuts.open(t);
-  int64_t i = t.begin;
-  for (; i < t.end && open > 0; ++i) {
-    if (i + PREFETCH < t.end) prefetch(&bins.packed[bins.entries[i + PREFETCH].splat]);
-    const TileEntry entry = bins.entries[i];
-    const PackedSplat &p = bins.packed[entry.splat];
-    const float *values = pass.values ? pass.values + (int64_t)entry.splat * D : p.color;
-    find_touched(p, t, cuts, touched);
-    vfloat one(0.0f), mx(0.0f), my(0.0f), mxx(0.0f), mxy(0.0f), myy(0.0f), value_sums[D];
-    [[maybe_unused]] vfloat score_sum(0.0f), weight_sum(0.0f);
-    for (vfloat &sum : value_sums) sum = vfloat(0.0f);
-    for (int k = 0; k < touched.count; ++k) {
-      const int block = touched.block[k];
-      const vfloat e = load(touched.exponent + k * L);
-      const vfloat raw = exp2_small(e);
-      vfloat alpha = select(e >= load(cuts.value + block * L), min(raw, vfloat((float)ALPHA_MAX)),
-                            vfloat(0.0f));
-      const vfloat before = load(transmittance + block * L);
-      vfloat after = before * (vfloat(1.0f) - alpha);
-      const vmask ends = after <= vfloat((float)TRANSMITTANCE_MIN);
-      if (any(ends)) {
-        open -= popcount(bits(ends));
-        cuts.close(block, ends);
-        alpha = select(ends, vfloat(0.0f), alpha);
-        after = select(ends, before, after);
+  int64_t done = t.begin;
+  for (; done < t.end && pixels.open > 0; done += batch.count) {
+    batch.fill(bins, t, done);
+    int item = 0;
+    for (int k = 0; k < batch.count; ++k) {
+      const PackedSplat &p = *batch.splat[k];
+      const float *values = pass.values ? pass.values + (int64_t)batch.entry[k].splat * D : p.color;
+      // The slot, not yet summed over lanes.
+      vfloat sums[SLOT];
+      for (vfloat &sum : sums) sum = vfloat(0.0f);
+      vfloat *moments = sums + SLOT_MOMENTS, *value_sums = sums + SLOT_VALUES;
+      for (; item < batch.end[k]; ++item) {
+        const int block = batch.list[item] & 0xff;
+        BlockAlpha here = block_alpha(p, pixels, block);
+        const vfloat before = load(transmittance + block * L);
+        const vfloat after = pass_through(pixels, block, before, here.alpha);
+        store(transmittance + block * L, after);
+        const vfloat weight = here.alpha * before;
+        const float *v = v_values + block * D * L;
+        vfloat v_weight = load(v) * vfloat(values[0]);
+        value_sums[0] = fma(weight, load(v), value_sums[0]);
+        for (int d = 1; d < D; ++d) {
+          const vfloat v_value = load(v + d * L);
+          v_weight = fma(v_value, vfloat(values[d]), v_weight);
+          value_sums[d] = fma(weight, v_value, value_sums[d]);
+        }
+        const vfloat behind = fnma(weight, v_weight, load(rest + block * L));
+        store(rest + block * L, behind);
+        // alpha times alpha_adj; 0 where alpha is 0.
+        const vfloat odds = here.alpha * reciprocal(vfloat(1.0f) - here.alpha);
+        const vfloat v_log = select(here.raw <= vfloat((float)ALPHA_MAX),
+                                    fnma(behind, odds, weight * v_weight), vfloat(0.0f));
+        const vfloat x = v_log * here.dx, y = v_log * here.dy;
+        moments[0] += v_log;
+        moments[1] += x;
+        moments[2] += y;
+        moments[3] = fma(x, here.dx, moments[3]);
+        moments[4] = fma(x, here.dy, moments[4]);
+        moments[5] = fma(y, here.dy, moments[5]);
+        if constexpr (scored) {
+          sums[SLOT_SCORE] = fma(weight, load(scores + block * L), sums[SLOT_SCORE]);
+          sums[SLOT_WEIGHT] += weight;
+        }
       }
-      store(transmittance + block * L, after);
-      const vfloat weight = alpha * before;
-      const float *v = v_values + block * D * L;
-      vfloat v_weight = load(v) * vfloat(values[0]);
-      value_sums[0] = fma(weight, load(v), value_sums[0]);
-      for (int d = 1; d < D; ++d) {
-        const vfloat v_value = load(v + d * L);
-        v_weight = fma(v_value, vfloat(values[d]), v_weight);
-        value_sums[d] = fma(weight, v_value, value_sums[d]);
-      }
-      const vfloat behind = fnma(weight, v_weight, load(rest + block * L));
-      store(rest + block * L, behind);
-      // alpha times alpha_adj; 0 where alpha is 0.
-      const vfloat v_log =
-          select(raw <= vfloat((float)ALPHA_MAX),
-                 fnma(behind, alpha / (vfloat(1.0f) - alpha), weight * v_weight), vfloat(0.0f));
-      const vfloat dx = load(touched.dx + block % COLUMNS * L);
-      const vfloat dy = load(touched.dy + block / COLUMNS * L);
-      const vfloat x = v_log * dx, y = v_log * dy;
-      one += v_log;
-      mx += x;
-      my += y;
-      mxx = fma(x, dx, mxx);
-      mxy = fma(x, dy, mxy);
-      myy = fma(y, dy, myy);
-      if constexpr (scored) {
-        weight_sum += weight;
-        score_sum = fma(weight, load(scores + block * L), score_sum);
-      }
+      float *slot = pass.slots + (int64_t)batch.entry[k].instance * SLOT;
+      for (int c = 0; c < SLOT; c += 16) hsum16(sums + c, slot + c);
     }
-    float *slot = pass.slots + (int64_t)entry.instance * SLOT;
-    slot[0] = hsum(one);
-    slot[1] = hsum(mx);
-    slot[2] = hsum(my);
-    slot[3] = hsum(mxx);
-    slot[4] = hsum(mxy);
-    slot[5] = hsum(myy);
-    if constexpr (scored) {
-      slot[SLOT_SCORE] = hsum(score_sum);
-      slot[SLOT_WEIGHT] = hsum(weight_sum);
-    } else {
-      slot[SLOT_SCORE] = slot[SLOT_WEIGHT] = 0.0f;
-    }
-    for (int d = 0; d < D; ++d) slot[SLOT_VALUES + d] = hsum(value_sums[d]);
   }
-  for (; i < t.end; ++i) {
-    float *slot = pass.slots + (int64_t)bins.entries[i].instance * SLOT;
+  for (; done < t.end; ++done) {
+    float *slot = pass.slots + (int64_t)bins.entries[done].instance * SLOT;
     for (int k = 0; k < SLOT; ++k) slot[k] = 0.0f;
   }
 }
@@ -130,35 +107,79 @@ void blend_adj_tile_values(const BlendPass &pass, int tile) {
     blend_adj_tile_of<D, false>(pass, tile);
 }
 
-template <int D>
-void gather(const BlendPass &pass, int64_t begin, int64_t end) {
-  constexpr int SLOT = slot_size(D);
-  const BlendGradients<float> &g = *pass.gradients;
+// Turns 16 consecutive floats of each of L rows into 16 columns.
+SK_INLINE void columns16(const float *const rows[L], vfloat columns[16]) {
+  for (int c = 0; c < 16; c += L) {
+    for (int l = 0; l < L; ++l) columns[c + l] = load(rows[l] + c);
+    transpose(columns + c);
+  }
+}
+
+// Sums of the first 16 floats of each splat's slots, as columns.
+SK_INLINE void sum_slots(const BlendPass &pass, int slot, int64_t first, int n,
+                         vfloat columns[16]) {
   const Bins &bins = *pass.bins;
-  for (int64_t i = begin; i < end; ++i) {
-    const PackedSplat &p = bins.packed[i];
-    const int64_t last = i + 1 < bins.splats ? bins.packed[i + 1].first_instance : bins.instances;
-    float sum[SLOT] = {};
-    for (int64_t k = p.first_instance; k < last; ++k)
-      for (int c = 0; c < SLOT; ++c) sum[c] += pass.slots[k * SLOT + c];
-    const float *record = pass.arguments->records + (int64_t)RECORD_SIZE * p.row;
-    float *v_record = g.v_records + (int64_t)RECORD_SIZE * p.row;
-    if (pass.first)
-      for (int c = 0; c < RECORD_SIZE; ++c) v_record[c] = 0.0f;
-    const AlphaMoments<float> moments = {sum[0], sum[1], sum[2], sum[3], sum[4], sum[5]};
-    if (last > p.first_instance)
-      alpha_moments_adj(record + RECORD_CONIC, record[RECORD_OPACITY], moments,
-                        v_record + RECORD_MEAN, v_record + RECORD_CONIC, v_record[RECORD_OPACITY]);
-    const int colors = pass.first ? 3 : 0;
-    for (int c = 0; c < colors; ++c) v_record[RECORD_COLOR + c] = sum[SLOT_VALUES + c];
-    if (g.v_channels)
-      for (int c = 0; c < pass.channel_count; ++c)
-        g.v_channels[(int64_t)pass.arguments->num_channels * p.row + pass.channel_begin + c] =
-            sum[SLOT_VALUES + colors + c];
-    if (pass.first && g.score_sums) {
-      g.score_sums[2 * (int64_t)p.row] = sum[SLOT_SCORE];
-      g.score_sums[2 * (int64_t)p.row + 1] = sum[SLOT_WEIGHT];
+  for (int c = 0; c < 16; c += L) {
+    for (int l = 0; l < L; ++l) {
+      columns[c + l] = vfloat(0.0f);
+      if (l >= n) continue;
+      const int64_t end = bins.instance_end(first + l);
+      for (int64_t k = bins.packed[first + l].first_instance; k < end; ++k)
+        columns[c + l] += load(pass.slots + k * slot + c);
     }
+    transpose(columns + c);
+  }
+}
+
+// The gradients of `n` records, at most L, from the moments and colours of their slots.
+SK_INLINE void gather_records(const BlendPass &pass, int slot, int64_t first, int n) {
+  const BlendGradients<float> &g = *pass.gradients;
+  const PackedSplat *packed = &pass.bins->packed[first];
+  vfloat sums[16], splat[16];
+  sum_slots(pass, slot, first, n, sums);
+  const float *rows[L];
+  for (int l = 0; l < L; ++l) rows[l] = &packed[l < n ? l : 0].x;
+  columns16(rows, splat);
+  const vfloat opacity = exp2(splat[2]);
+  const vfloat conic[3] = {splat[3] * vfloat((float)(-2.0 / LOG2_E)),
+                           splat[4] * vfloat((float)(-1.0 / LOG2_E)),
+                           splat[5] * vfloat((float)(-2.0 / LOG2_E))};
+  vfloat v_record[16];
+  for (vfloat &v : v_record) v = vfloat(0.0f);
+  const AlphaMoments<vfloat> moments = {sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]};
+  alpha_moments_adj(conic, opacity, moments, v_record + RECORD_MEAN, v_record + RECORD_CONIC,
+                    v_record[RECORD_OPACITY]);
+  if (pass.first)
+    for (int c = 0; c < 3; ++c) v_record[RECORD_COLOR + c] = sums[SLOT_VALUES + c];
+  for (int c = 0; c < RECORD_SIZE; c += L) {
+    const vmask lanes = first_lanes(RECORD_SIZE - c < L ? RECORD_SIZE - c : L);
+    transpose(v_record + c);
+    for (int l = 0; l < n; ++l) {
+      // A splat of no tile was never blended; its conic may be anything.
+      const bool blended = pass.bins->instance_end(first + l) > packed[l].first_instance;
+      float *place = g.v_records + (int64_t)RECORD_SIZE * packed[l].row + c;
+      const vfloat before = pass.first ? vfloat(0.0f) : load(place, lanes);
+      store(place, blended ? before + v_record[c + l] : before, lanes);
+    }
+  }
+  if (pass.first && g.score_sums) {
+    alignas(64) float lanes[2][L];
+    store(lanes[0], sums[SLOT_SCORE]);
+    store(lanes[1], sums[SLOT_WEIGHT]);
+    for (int l = 0; l < n; ++l)
+      for (int c = 0; c < 2; ++c) g.score_sums[2 * (int64_t)packed[l].row + c] = lanes[c][l];
+  }
+}
+
+void gather_channels(const BlendPass &pass, int slot, int64_t first, int n) {
+  const Bins &bins = *pass.bins;
+  const int offset = SLOT_VALUES + (pass.first ? 3 : 0);
+  for (int64_t i = first; i < first + n; ++i) {
+    float *out = pass.gradients->v_channels +
+                 (int64_t)pass.arguments->num_channels * bins.packed[i].row + pass.channel_begin;
+    for (int c = 0; c < pass.channel_count; ++c) out[c] = 0.0f;
+    for (int64_t k = bins.packed[i].first_instance; k < bins.instance_end(i); ++k)
+      for (int c = 0; c < pass.channel_count; ++c) out[c] += pass.slots[k * slot + offset + c];
   }
 }
 
@@ -174,12 +195,12 @@ void blend_adj_tile(const BlendPass &pass, int tile) {
 }
 
 void gather_gradients(const BlendPass &pass, int64_t begin, int64_t end) {
-  if (pass.count == 3)
-    gather<3>(pass, begin, end);
-  else if (pass.count == 8)
-    gather<8>(pass, begin, end);
-  else
-    gather<16>(pass, begin, end);
+  const int slot = slot_size(pass.count);
+  for (int64_t i = begin; i < end; i += L) {
+    const int n = (int)(end - i < L ? end - i : L);
+    gather_records(pass, slot, i, n);
+    if (pass.gradients->v_channels) gather_channels(pass, slot, i, n);
+  }
 }
 
 }  // namespace SK_ISA

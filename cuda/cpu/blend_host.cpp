@@ -61,9 +61,7 @@ void gather_statistics(const BlendArguments<float> &a, const Bins &bins,
     parallel_for(bins.camera_begin[camera + 1] - first, 4096, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = first + begin; i < first + end; ++i) {
         const PackedSplat &p = bins.packed[i];
-        const int64_t last =
-            i + 1 < bins.splats ? bins.packed[i + 1].first_instance : bins.instances;
-        for (int64_t k = p.first_instance; k < last; ++k) {
+        for (int64_t k = p.first_instance; k < bins.instance_end(i); ++k) {
           a.weight_sum[p.gaussian] += statistics[k].weight_sum;
           a.weight_max[p.gaussian] = std::max(a.weight_max[p.gaussian], statistics[k].weight_max);
           a.weight_count[p.gaussian] += statistics[k].count;

@@ -1,5 +1,5 @@
-// What blending a tile forward and backward share: blocks of pixels, and which of them a splat
-// touches. Included by kernel sources only.
+// What blending a tile forward and backward share: blocks of pixels, and lists of the blocks that
+// splats may touch. Included by kernel sources only.
 #pragma once
 
 #include "blend.h"
@@ -10,14 +10,17 @@ namespace splatkit {
 inline namespace SK_ISA {
 
 constexpr int L = vfloat::size;
-// A vector is a block of 8x2 pixels where it has 16 lanes: square blocks waste fewer lanes.
-constexpr int BLOCK_WIDTH = L < 8 ? L : 8, BLOCK_HEIGHT = L / BLOCK_WIDTH;
+// A vector is a block of 4x4, 4x2 or 2x2 pixels: the squarer, the fewer lanes are wasted.
+constexpr int BLOCK_WIDTH = L < 8 ? 2 : 4, BLOCK_HEIGHT = L / BLOCK_WIDTH;
 constexpr int COLUMNS = TILE_WIDTH / BLOCK_WIDTH, ROWS = TILE_HEIGHT / BLOCK_HEIGHT;
 constexpr int BLOCKS = COLUMNS * ROWS;
 static_assert(BLOCK_WIDTH * COLUMNS == TILE_WIDTH && BLOCK_HEIGHT * ROWS == TILE_HEIGHT);
 static_assert(BLOCKS <= 256);
 
-// How many list entries ahead splats are fetched into the cache.
+// Splats whose blocks are listed at once, before any of them is blended: the processor then runs
+// through long plain lists rather than through short loops of unforeseeable length.
+constexpr int BATCH = 32;
+// How many entries ahead splats are fetched into the cache.
 constexpr int PREFETCH = 12;
 
 SK_INLINE void prefetch(const void *p) {
@@ -60,72 +63,113 @@ SK_INLINE void each_pixel(const Bins &bins, const TilePlace &t, F &&f) {
   }
 }
 
-// Per-pixel exponent below which a splat is skipped: the cut-off, or infinity where a pixel has
-// ended or lies outside the image, so that one comparison tells all.
-struct Cuts {
-  alignas(64) float value[BLOCKS * L];
+// The pixels of a tile: where they are, and which still take part.
+struct TilePixels {
+  // Pixel centres by column and row of blocks.
+  alignas(64) float x[COLUMNS * L], y[ROWS * L];
+  // Exponent below which a splat is skipped: the cut-off, or infinity where a pixel has ended or
+  // lies outside the image, so that one comparison tells all.
+  alignas(64) float cut[BLOCKS * L];
+  int open;  // pixels that take part
 
-  // The number of pixels that are open.
-  SK_INLINE int open(const TilePlace &t) {
-    const vfloat never = bitcast_float(vint(0x7f800000));
+  SK_INLINE explicit TilePixels(const TilePlace &t) : open(t.width * t.height) {
+    const vint lane_x = lane_ids() & vint(BLOCK_WIDTH - 1);
+    const vint lane_y = lane_ids() >> (BLOCK_WIDTH == 4 ? 2 : 1);
+    for (int c = 0; c < COLUMNS; ++c)
+      store(x + c * L, to_float(lane_x + vint(t.x + c * BLOCK_WIDTH)) + vfloat(0.5f));
+    for (int r = 0; r < ROWS; ++r)
+      store(y + r * L, to_float(lane_y + vint(t.y + r * BLOCK_HEIGHT)) + vfloat(0.5f));
     for (int b = 0; b < BLOCKS; ++b) {
-      const vint x = block_x() + vint(b % COLUMNS * BLOCK_WIDTH);
-      const vint y = block_y() + vint(b / COLUMNS * BLOCK_HEIGHT);
-      const vmask inside = (x < vint(t.width)) & (y < vint(t.height));
-      store(value + b * L, select(inside, vfloat((float)LOG2_ALPHA_MIN), never));
+      const vmask inside = (lane_x + vint(b % COLUMNS * BLOCK_WIDTH) < vint(t.width)) &
+                           (lane_y + vint(b / COLUMNS * BLOCK_HEIGHT) < vint(t.height));
+      store(cut + b * L, select(inside, vfloat((float)LOG2_ALPHA_MIN), never()));
     }
-    return t.width * t.height;
   }
 
   // Ends pixels of a block.
   SK_INLINE void close(int block, vmask pixels) {
-    float *place = value + block * L;
-    store(place, select(pixels, bitcast_float(vint(0x7f800000)), load(place)));
+    open -= popcount(bits(pixels));
+    store(cut + block * L, select(pixels, never(), load(cut + block * L)));
   }
 
-  static SK_INLINE vint block_x() { return lane_ids() & vint(BLOCK_WIDTH - 1); }
-  static SK_INLINE vint block_y() { return BLOCK_HEIGHT == 1 ? vint(0) : lane_ids() >> 3; }
+  static SK_INLINE vfloat never() { return bitcast_float(vint(0x7f800000)); }
 };
 
-// The blocks that a splat touches, in order, with the exponents and offsets of their pixels.
-struct Touched {
-  int count;
-  uint8_t block[BLOCKS + 8];
-  alignas(64) float exponent[BLOCKS * L];
-  alignas(64) float dx[COLUMNS * L], dy[ROWS * L];
+// A splat at the pixels of a block.
+struct BlockAlpha {
+  vfloat dx, dy;  // from its centre
+  vfloat raw;     // alpha before the clamp; meaningless where the splat is skipped
+  vfloat alpha;   // 0 where the splat is skipped
 };
 
-SK_INLINE int clamp_int(int x, int low, int high) { return x < low ? low : x > high ? high : x; }
-
-SK_INLINE void find_touched(const PackedSplat &p, const TilePlace &t, const Cuts &cuts,
-                            Touched &touched) {
-  const int column_begin = clamp_int(p.x_first - t.x, 0, TILE_WIDTH - 1) / BLOCK_WIDTH;
-  const int column_end = clamp_int(p.x_last - t.x, 0, TILE_WIDTH - 1) / BLOCK_WIDTH + 1;
-  const int row_begin = clamp_int(p.y_first - t.y, 0, TILE_HEIGHT - 1) / BLOCK_HEIGHT;
-  const int row_end = clamp_int(p.y_last - t.y, 0, TILE_HEIGHT - 1) / BLOCK_HEIGHT + 1;
-  const vfloat x0 = to_float(Cuts::block_x()) + vfloat((float)t.x + 0.5f - p.x);
-  const vfloat y0 = to_float(Cuts::block_y()) + vfloat((float)t.y + 0.5f - p.y);
+SK_INLINE BlockAlpha block_alpha(const PackedSplat &p, const TilePixels &pixels, int block) {
+  BlockAlpha a;
+  a.dx = load(pixels.x + block % COLUMNS * L) - vfloat(p.x);
+  a.dy = load(pixels.y + block / COLUMNS * L) - vfloat(p.y);
   const FoldedConic<vfloat> conic = {p.log2_opacity, p.xx, p.xy, p.yy};
-  ColumnExponent<vfloat> columns[COLUMNS];
-  for (int c = column_begin; c < column_end; ++c) {
-    const vfloat dx = x0 + vfloat((float)(c * BLOCK_WIDTH));
-    store(touched.dx + c * L, dx);
-    columns[c] = exponent_column(conic, dx);
+  const vfloat e = exponent_at(conic, exponent_column(conic, a.dx), a.dy);
+  a.raw = exp2_small(e);
+  a.alpha =
+      select(e >= load(pixels.cut + block * L), min(a.raw, vfloat((float)ALPHA_MAX)), vfloat(0.0f));
+  return a;
+}
+
+// Transmittance behind a splat. Where it would end a pixel, the pixel is closed and the splat not
+// blended there.
+SK_INLINE vfloat pass_through(TilePixels &pixels, int block, vfloat before, vfloat &alpha) {
+  vfloat after = before * (vfloat(1.0f) - alpha);
+  // Open pixels stay above the minimum, so only those that end now are at or below it.
+  const vmask ends = after <= vfloat((float)TRANSMITTANCE_MIN);
+  if (any(ends)) {
+    pixels.close(block, ends);
+    alpha = select(ends, vfloat(0.0f), alpha);
+    after = select(ends, before, after);
   }
-  int count = 0;
-  for (int r = row_begin; r < row_end; ++r) {
-    const vfloat dy = y0 + vfloat((float)(r * BLOCK_HEIGHT));
-    store(touched.dy + r * L, dy);
-    for (int c = column_begin; c < column_end; ++c) {
-      const int block = r * COLUMNS + c;
-      const vfloat e = exponent_at(conic, columns[c], dy);
-      store(touched.exponent + count * L, e);
-      touched.block[count] = (uint8_t)block;
-      count += any(e >= load(cuts.value + block * L));
+  return after;
+}
+
+// A few consecutive splats of a tile and the blocks in the boxes around them.
+struct Batch {
+  int count;
+  const PackedSplat *splat[BATCH];
+  TileEntry entry[BATCH];
+  int32_t end[BATCH];                    // of each splat's part of the list
+  int32_t list[BATCH * BLOCKS + 2 * L];  // splat << 8 | block
+
+  SK_INLINE void fill(const Bins &bins, const TilePlace &t, int64_t begin) {
+    count = (int)(t.end - begin < BATCH ? t.end - begin : BATCH);
+    int items = 0;
+    for (int k = 0; k < count; ++k) {
+      const int64_t i = begin + k;
+      if (i + PREFETCH < t.end) prefetch(&bins.packed[bins.entries[i + PREFETCH].splat]);
+      entry[k] = bins.entries[i];
+      const PackedSplat &p = bins.packed[entry[k].splat];
+      splat[k] = &p;
+      items += list_blocks(p, t, k << 8, list + items);
+      end[k] = items;
     }
   }
-  touched.count = count;
-}
+
+ private:
+  static SK_INLINE int clamp(int x, int high) { return x < 0 ? 0 : x > high ? high : x; }
+
+  // Lists the blocks by rows; may write up to a vector beyond the end.
+  static SK_INLINE int list_blocks(const PackedSplat &p, const TilePlace &t, int base,
+                                   int32_t *out) {
+    const int column = clamp(p.x_first - t.x, TILE_WIDTH - 1) / BLOCK_WIDTH;
+    const int width = clamp(p.x_last - t.x, TILE_WIDTH - 1) / BLOCK_WIDTH - column + 1;
+    const int row_begin = clamp(p.y_first - t.y, TILE_HEIGHT - 1) / BLOCK_HEIGHT;
+    const int row_end = clamp(p.y_last - t.y, TILE_HEIGHT - 1) / BLOCK_HEIGHT + 1;
+    int items = 0;
+    for (int r = row_begin; r < row_end; ++r) {
+      const vint ids = lane_ids() + vint(base + r * COLUMNS + column);
+      for (int c = 0; c < COLUMNS; c += L)
+        if (c == 0 || c < width) store(out + items + c, ids + vint(c));
+      items += width;
+    }
+    return items;
+  }
+};
 
 }  // namespace SK_ISA
 }  // namespace splatkit

@@ -74,6 +74,20 @@ SK_INLINE bool any(vmask m) { return bits(m) != 0; }
 SK_INLINE bool none(vmask m) { return bits(m) == 0; }
 SK_INLINE bool all(vmask m) { return bits(m) == (1u << vfloat::size) - 1u; }
 
+#if !defined(SK_ISA_AVX512)
+// out[i] = hsum(a[i]) for 16 vectors at once.
+SK_INLINE void hsum16(const vfloat *a, float *out) {
+  constexpr int n = vfloat::size;
+  for (int i = 0; i < 16; i += n) {
+    vfloat rows[n];
+    for (int k = 0; k < n; ++k) rows[k] = a[i + k];
+    transpose(rows);
+    for (int k = 1; k < n; ++k) rows[0] += rows[k];
+    store(out + i, rows[0]);
+  }
+}
+#endif
+
 // Exactly rounded division after an exactly rounded root, not the hardware's estimate.
 SK_INLINE vfloat rsqrt(vfloat x) { return vfloat(1.0f) / sqrt(x); }
 

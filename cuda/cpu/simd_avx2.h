@@ -76,6 +76,10 @@ SK_INLINE vfloat round(vfloat a) {
 }
 SK_INLINE vfloat floor(vfloat a) { return vfloat(_mm256_floor_ps(a.v)); }
 
+SK_INLINE vfloat reciprocal(vfloat a) {
+  const __m256 r = _mm256_rcp_ps(a.v);
+  return vfloat(_mm256_mul_ps(r, _mm256_fnmadd_ps(a.v, r, _mm256_set1_ps(2.0f))));
+}
 SK_INLINE vfloat select(vmask m, vfloat a, vfloat b) {
   return vfloat(_mm256_blendv_ps(b.v, a.v, m.v));
 }

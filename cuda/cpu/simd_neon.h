@@ -58,6 +58,11 @@ SK_INLINE vmask operator==(vint a, vint b) { return {vceqq_s32(a.v, b.v)}; }
 
 SK_INLINE vfloat fma(vfloat a, vfloat b, vfloat c) { return vfloat(vfmaq_f32(c.v, a.v, b.v)); }
 SK_INLINE vfloat fnma(vfloat a, vfloat b, vfloat c) { return vfloat(vfmsq_f32(c.v, a.v, b.v)); }
+SK_INLINE vfloat reciprocal(vfloat a) {
+  float32x4_t r = vrecpeq_f32(a.v);
+  r = vmulq_f32(r, vrecpsq_f32(a.v, r));
+  return vfloat(vmulq_f32(r, vrecpsq_f32(a.v, r)));
+}
 SK_INLINE vfloat select(vmask m, vfloat a, vfloat b) { return vfloat(vbslq_f32(m.v, a.v, b.v)); }
 SK_INLINE vint select(vmask m, vint a, vint b) { return vint(vbslq_s32(m.v, a.v, b.v)); }
 // By comparison, so that the second argument comes back where either is NaN, as on the others.

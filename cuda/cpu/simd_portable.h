@@ -60,6 +60,7 @@ SK_INLINE vmask operator==(vint a, vint b) { SK_LANES(vmask, -(int32_t)(a.v[i] =
 
 SK_INLINE vfloat fma(vfloat a, vfloat b, vfloat c) { return a * b + c; }
 SK_INLINE vfloat fnma(vfloat a, vfloat b, vfloat c) { return c - a * b; }
+SK_INLINE vfloat reciprocal(vfloat a) { return vfloat(1.0f) / a; }
 SK_INLINE vfloat select(vmask m, vfloat a, vfloat b) { SK_LANES(vfloat, m.v[i] ? a.v[i] : b.v[i]); }
 SK_INLINE vint select(vmask m, vint a, vint b) { SK_LANES(vint, m.v[i] ? a.v[i] : b.v[i]); }
 SK_INLINE vfloat min(vfloat a, vfloat b) { SK_LANES(vfloat, a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
