@@ -4,8 +4,9 @@ from __future__ import annotations
 
 TARGET_SECONDS = 0.05
 """Time for one picture in motion, rendering and encoding."""
-LEAST_SCALE = 0.15
-"""Pictures in motion are never smaller than this share of the view's width and height."""
+LEAST_SCALE = 0.3
+"""Pictures in motion are never smaller than this share of the view's width and height: below it
+the time goes into projection, which does not depend on the size."""
 _SHRINK_AT_MOST, _GROW_AT_MOST = 0.6, 1.2
 _STEP = 16
 """Sizes change in steps of this many pixels, so that the picture does not shimmer."""
