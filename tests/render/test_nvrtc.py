@@ -11,13 +11,10 @@ INCLUDE = Path(__file__).parents[2] / "cuda" / "include"
 HEADERS = sorted(path.name for path in (INCLUDE / "splatkit").glob("*.h"))
 
 KERNELS = {
-    "blend.h": """
-        __global__ void kernel(const float *splat, const AlphaMoments<float> *g, float *out) {
-          const FoldedConic<float> f = fold_conic(splat, splat[3]);
-          const float e = exponent_at(f, exponent_column(f, splat[4]), splat[5]);
-          out[0] = smooth_cutoff(exp2(e)) + alpha_adj(e, 1.0f, 0.5f, 0.1f);
-          smooth_cutoff_adj(e, 1.0f, out[1]);
-          alpha_moments_adj(splat, splat[3], *g, out, out + 2, out[5]);
+    "adam.h": """
+        __global__ void kernel(AdamConstants c, const float *g, float *p, float *m, float *v) {
+          const int i = blockIdx.x * blockDim.x + threadIdx.x;
+          adam_update(c, 0.01f, g[i], p[i], m[i], v[i]);
         }""",
     "blend.h": """
         __global__ void kernel(const float *conic, float x, float y, float *out) {
@@ -27,47 +24,6 @@ KERNELS = {
           smooth_cutoff_adj(alpha, 1.0f, out[1]);
           const AlphaMoments<float> moments = {alpha_adj(x, 1.0f, alpha, y), x, y, x, x, y};
           alpha_moments_adj(conic, alpha, moments, out + 2, out + 4, out[7]);
-        }""",
-    "camera.h": """
-        __global__ void kernel(const float *K, const float *viewmat, float *mean, float *point,
-                               ImagePoint<float> *image, ViewGradient<float> *v_view) {
-          const View<float> view = make_view(viewmat);
-          const Pinhole<float> camera = Pinhole<float>::make(K, 64, 48, 0.0f, 0.0f, 0.3f);
-          to_camera(view, mean, point);
-          image[0] = camera.project(point);
-          camera.project_adj(point, image[1], point + 3);
-          to_camera_adj(view, mean, point + 3, mean + 3, *v_view);
-        }""",
-    "gaussian.h": """
-        __global__ void kernel(const float *axes, float *quat, float *v, ScreenShape<float> *s) {
-          float unit[4], rotation[9];
-          const float inverse = normalize<4>(quat, unit);
-          rotation_from_unit_quat(unit, rotation);
-          rotation_from_unit_quat_adj(unit, rotation, v);
-          normalize_adj<4>(unit, inverse, v, quat);
-          *s = screen_shape(axes, sigmoid(0.3f));
-          screen_shape_adj(axes, 0.3f, axes, 0.0f, v);
-        }""",
-    "screen.h": """
-        __global__ void kernel(const RawGaussian<float> *g, RawGaussian<float> *v_g, float *record,
-                               const ScreenOptions<float, Pinhole<float>> options,
-                               ViewGradient<float> *v_view) {
-          float direction[3];
-          const float inverse = splat_direction(options.view, g->mean, direction);
-          splat_direction_adj(direction, inverse, direction, v_g->mean, *v_view);
-          if (project_splat(*g, options, record))
-            project_splat_adj(*g, options, record, *v_g, *v_view);
-        }""",
-    "sh.h": """
-        __global__ void kernel(const float *direction, const float *sh, float *color, float *v_sh,
-                               float *v_direction) {
-          sh_color<4>(direction, sh, color);
-          sh_color_adj<4>(direction, sh, color, v_sh, v_direction);
-        }""",
-    "adam.h": """
-        __global__ void kernel(AdamConstants c, const float *g, float *p, float *m, float *v) {
-          const int i = blockIdx.x * blockDim.x + threadIdx.x;
-          adam_update(c, 0.01f, g[i], p[i], m[i], v[i]);
         }""",
     "camera.h": """
         __global__ void kernel(View<float> view, Pinhole<float> lens, const float *mean,
