@@ -104,7 +104,8 @@ def _distinct(vectors: Tensor) -> tuple[Tensor, Tensor]:
     # One number a row by its bits: far faster to sort than rows. Two rows with one number would
     # be a rare accident; then every row counts as different.
     odd = torch.arange(1, 2 * width, 2, dtype=torch.int64) * 0x9E3779B97F4A7C1
-    keys = vectors.contiguous().view(torch.int32).long() @ odd
+    bits = vectors.contiguous().view(torch.int32).split(_BLOCK // width)
+    keys = torch.cat([block.long() @ odd for block in bits])
     _, inverse = keys.unique(return_inverse=True)
     first = torch.full((int(inverse.max()) + 1,), count).scatter_reduce_(
         0, inverse, torch.arange(count), "amin"
