@@ -20,6 +20,8 @@ from splatkit.core.events import Event, Note, Progress
 T = TypeVar("T")
 Translate = Callable[[Event], Event | None]
 SECONDS_BETWEEN_LINES = 5.0
+"""In a log, at first; long stages write more rarely, down to every half minute."""
+MOST_SECONDS_BETWEEN_LINES = 30.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -150,7 +152,9 @@ class _Lines:
     def update(self, event: Progress) -> None:
         self._last = event
         now = time.monotonic()
-        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+        patience = min(max(SECONDS_BETWEEN_LINES, 0.1 * (now - self._start)),
+                       MOST_SECONDS_BETWEEN_LINES)  # fmt: skip
+        if now - self._last_line >= patience:
             self._last_line = now
             self._write(event)
 
