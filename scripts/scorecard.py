@@ -11,23 +11,23 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
 
 
 def raster(runs: Path) -> list[dict[str, Any]]:
     """Speed, memory and correctness of the rasterizer and the training step."""
-    from bench import raster as raster_bench
-    from bench import step as step_bench
+    from speed import speed_figures
 
-    return [*raster_bench.figures(), *step_bench.figures()]
+    return speed_figures()
 
 
 def train(runs: Path) -> list[dict[str, Any]]:
     """Pictures of held-out photos, cameras and depth after whole trainings."""
-    from bench.train import train_figures
+    from train import train_figures
 
     return train_figures(runs)
 
@@ -60,9 +60,9 @@ def main() -> None:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, and its measured arithmetic and memory rates."""
-    from bench.machine import measure
+    from machine import measure_machine
 
-    return measure()
+    return asdict(measure_machine())
 
 
 def table(document: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from figure import figure
 from PIL import Image
 
 from splatkit.core import Cameras, intrinsics
@@ -168,14 +169,6 @@ def similarity(
     rotation = u @ torch.diag(signs) @ vt
     scale = float((singular * signs).sum() / a.square().sum())
     return scale, rotation, target.mean(0) - scale * rotation @ source.mean(0)
-
-
-def figure(
-    figure_id: str, value: float | None, unit: str, goal: float | None, how: str, sign: int = 1
-) -> dict[str, Any]:
-    """One line of a scorecard; ``sign`` is -1 where less is better. No goal: any value passes."""
-    passed = value is not None and (goal is None or sign * value >= sign * goal)
-    return {"id": figure_id, "value": value, "unit": unit, "goal": goal, "pass": passed, "how": how}
 
 
 def train_figures(runs: Path) -> list[dict[str, Any]]:
