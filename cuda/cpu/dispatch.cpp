@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #if defined(SK_X86) && defined(_MSC_VER)
 #include <immintrin.h>
