@@ -21,6 +21,9 @@ namespace {
 
 template <class T, int Dimensions>
 using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
+// Spherical harmonics of degree 4.
+constexpr int MAX_BASES = 25;
+
 using Tensor = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 
 double bind_image_loss(Array<const float, 4> rgb, Array<const uint8_t, 4> targets,
@@ -44,7 +47,7 @@ void bind_finish(const ParameterTensors &parameters, Array<const float, 2> recor
                  std::tuple<double, double, double> adam, int64_t step,
                  std::tuple<double, double> weights,
                  std::optional<std::vector<Array<float, 1>>> statistics,
-                 std::optional<Array<const float, 2>> sums) {
+                 std::optional<Array<const float, 2>> sums, int moving_bases) {
   FinishJob job = {};
   for (int k = 0; k < PARAMETERS; ++k) {
     job.value[k] = std::get<0>(parameters[k]).data();
@@ -63,6 +66,7 @@ void bind_finish(const ParameterTensors &parameters, Array<const float, 2> recor
   job.cameras = (int)viewmats.shape(0);
   std::tie(job.width, job.height) = size;
   job.sh_degree = sh_degree;
+  job.moving_bases = std::min(moving_bases, (int)std::get<0>(parameters[SH]).shape(1));
   job.antialiased = antialiased;
   job.eps2d = eps2d;
   const auto [beta1, beta2, epsilon] = adam;
@@ -105,5 +109,6 @@ void bind_step(nb::module_ &module) {
              nb::arg("viewmats"), nb::arg("Ks"), nb::arg("size"), nb::arg("sh_degree"),
              nb::arg("antialiased"), nb::arg("eps2d"), nb::arg("rates"), nb::arg("adam"),
              nb::arg("step"), nb::arg("weights"), nb::arg("statistics").none(),
-             nb::arg("sums").none(), "Gradients of records become an update of the Gaussians.");
+             nb::arg("sums").none(), nb::arg("moving_bases") = MAX_BASES,
+             "Gradients of records become an update of the Gaussians.");
 }

@@ -157,9 +157,9 @@ SK_INLINE void move(const AdamConstants &c, vfloat rate, vfloat gradient, float 
 // Moves the harmonics of Gaussian g; their gradient is the sum over records of basis x colour.
 SK_INLINE void move_harmonics(const FinishJob &job, const AdamConstants &c, int64_t g, int local,
                               const FinishLayout &layout) {
-  const int n = 3 * job.num_bases;
-  float *value = job.value[SH] + g * n, *first = job.first[SH] + g * n,
-        *second = job.second[SH] + g * n;
+  const int64_t row = g * 3 * job.num_bases;
+  const int n = 3 * job.moving_bases;
+  float *value = job.value[SH] + row, *first = job.first[SH] + row, *second = job.second[SH] + row;
   const vint lane = lane_ids();
   for (int j = 0; j < n; j += L) {
     // Lane i is coefficient (j + i) / 3, channel (j + i) % 3.
@@ -169,9 +169,9 @@ SK_INLINE void move_harmonics(const FinishJob &job, const AdamConstants &c, int6
     const vint channels = place - bases * vint(3);
     vfloat gradient(0.0f);
     for (int camera = 0; camera < job.cameras; ++camera) {
-      const int32_t row = layout.rows[camera * FINISH_BLOCK + local];
-      if (row < 0) continue;
-      const float *factors = layout.factors + (int64_t)row * FACTOR_SIZE;
+      const int32_t at = layout.rows[camera * FINISH_BLOCK + local];
+      if (at < 0) continue;
+      const float *factors = layout.factors + (int64_t)at * FACTOR_SIZE;
       gradient = fma(permute(load(factors + base), bases),
                      permute(load(factors + FACTOR_COLOR), channels), gradient);
     }

@@ -23,7 +23,8 @@ struct FinishJob {
 
   const float *viewmats, *Ks;  // [C,4,4], [C,3,3]
   int cameras, width, height;
-  int sh_degree;  // harmonics in use; at most the stored ones
+  int sh_degree;     // harmonics in use; at most the stored ones
+  int moving_bases;  // harmonics from here on have neither gradient nor moments: they stay
   bool antialiased;
   float eps2d;
 
