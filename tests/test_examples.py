@@ -45,7 +45,7 @@ def test_gradients(tmp_path: Path) -> None:
 
 def test_train_from_scene(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", count=10)
-    told = run("03_train_from_scene.py", photos, tmp_path / "run", 200)
-    assert "step 200" in told
+    told = run("03_train_from_scene.py", photos, tmp_path / "run", 100)
+    assert "step 100" in told
     assert "held-out photos: " in told
     assert (tmp_path / "run" / "exports" / "scene.ply").exists()
