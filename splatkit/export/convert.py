@@ -109,10 +109,10 @@ def export_scene(
     if options.check:
         yield Progress("Exporting", 2, 3, "comparing")
         psnr = compare(scene, target, form, options.backend)
-    elif len(scene) == 0:
-        yield Note("the scene is empty", warning=True)
+    if len(scene) == 0:
+        yield Note(f"{target}: the scene is empty", warning=True)
     yield Progress("Exporting", 3, 3, target.name)
-    degree = 0 if form.name == "splat" else scene.sh_degree
+    degree = min(scene.sh_degree, form.max_degree)
     return Exported(target, form.name, len(scene), degree, target.stat().st_size, psnr)
 
 

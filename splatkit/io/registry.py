@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
+from splatkit.core.sh import MAX_DEGREE
 from splatkit.io import compressed_ply, ksplat, npz, ply, sog, splat, spz
 
 
@@ -26,6 +27,8 @@ class Format:
     info: Callable[[Path], dict[str, Any]]
     holds: bytes = b""
     """What stands in the first kilobyte too, where several formats share one magic."""
+    max_degree: int = MAX_DEGREE
+    """Of the harmonics that the format holds."""
 
 
 FORMATS: tuple[Format, ...] = (
@@ -37,13 +40,14 @@ FORMATS: tuple[Format, ...] = (
         compressed_ply.write,
         compressed_ply.info,
         holds=compressed_ply.MARK,
+        max_degree=compressed_ply.MAX_DEGREE,
     ),
     Format("ply", ".ply", ply.MAGIC, ply.read, ply.write, ply.info),
     Format("spz", ".spz", (spz.MAGIC, spz.GZIP_MAGIC), spz.read, spz.write, spz.info),
     Format("npz", ".npz", npz.MAGIC, npz.read, npz.write, npz.info, holds=npz.MARK),
-    Format("sog", ".sog", sog.MAGIC, sog.read, sog.write, sog.info),
+    Format("sog", ".sog", sog.MAGIC, sog.read, sog.write, sog.info, max_degree=sog.MAX_DEGREE),
     Format("ksplat", ".ksplat", b"", ksplat.read, None, ksplat.info),
-    Format("splat", ".splat", b"", splat.read, splat.write, splat.info),
+    Format("splat", ".splat", b"", splat.read, splat.write, splat.info, max_degree=0),
 )
 
 
