@@ -72,19 +72,28 @@ void sort_by_depth(const float *records, int64_t first, int64_t count, Bins &bin
 
 // First and last pixel whose centre lies in low..high, clipped to 0..size-1; first > last: none.
 void pixel_range(float low, float high, int size, int &first, int &last) {
-  first = 0;
-  last = -1;
-  if (!(low <= high)) return;
-  const float top = (float)(size - 1);
-  first = (int)std::ceil(std::min(std::max(low - 0.5f, 0.0f), top + 1.0f));
-  last = (int)std::floor(std::min(std::max(high - 0.5f, -1.0f), top));
+  const float from = std::min(std::max(low - 0.5f, 0.0f), (float)size);
+  const float to = std::min(std::max(high - 0.5f, -1.0f), (float)(size - 1));
+  // Rounded up and down; conversion to int cuts towards 0.
+  first = (int)from;
+  first += (float)first < from;
+  last = (int)to;
+  last -= (float)last > to;
 }
 
-// The ellipse in which alpha can reach ALPHA_MIN, relative to its centre.
+// The ellipse a dx^2 + 2 b dx dy + c dy^2 <= reach in which alpha can reach ALPHA_MIN.
 struct Ellipse {
-  float a, b, c;          // conic
-  float reach;            // a dx^2 + 2 b dx dy + c dy^2 inside it
+  float a, b, c, reach;
   float extent_x, tip_y;  // rightmost point; the leftmost is opposite
+
+  explicit Ellipse(const PackedSplat &p)
+      : a(-p.xx),
+        b(-0.5f * p.xy),
+        c(-p.yy),
+        // A little more than exact, so that rounding never drops a pixel.
+        reach((p.log2_opacity - (float)LOG2_ALPHA_MIN) * 1.0002f),
+        extent_x(p.extent_x),
+        tip_y(-b / c * extent_x) {}
 
   // Smallest and largest dx of the points with low <= dy <= high.
   void span(float low, float high, float &left, float &right) const {
@@ -96,84 +105,63 @@ struct Ellipse {
   float edge(float dy, float tip, float side) const {
     if (dy == tip) return side * extent_x;
     const float root = std::sqrt(std::max(0.0f, b * b * dy * dy - a * (c * dy * dy - reach)));
-    return (side * root - b * dy) / a;
+    return (side * root - b * dy) / a + side * 1e-3f;
   }
 };
 
-// A little more than exact, so that rounding never drops a pixel.
-constexpr float SLACK = 1.0f + 1e-4f, SLACK_PIXELS = 1e-3f;
+// Pairs of tile and splat in the order of splats, grown as needed.
+struct EntryList {
+  std::vector<int32_t> &memory;
+  int64_t used = 0;
 
-// Packs splats begin..end of the depth order and lists the tiles that each reaches. Entries are
-// pairs: tile, splat.
-void pack(const BlendArguments<float> &a, Bins &bins, int camera, int64_t first, int64_t begin,
-          int64_t end, std::vector<int32_t> &entries, int32_t *histogram) {
+  // Room for `count` more pairs.
+  int32_t *reserve(int64_t count) {
+    const size_t needed = (size_t)(used + 2 * count);
+    if (memory.size() < needed) memory.resize(needed + needed / 2 + 4096);
+    return memory.data() + used;
+  }
+};
+
+// Lists the tiles that splats begin..end reach; returns the number of pairs.
+int64_t list_tiles(Bins &bins, int camera, int64_t begin, int64_t end, std::vector<int32_t> &memory,
+                   int32_t *histogram) {
+  EntryList list = {memory};
+  const int32_t first_tile = camera * bins.tiles_x * bins.tiles_y;
   for (int64_t i = begin; i < end; ++i) {
-    if (i + 16 < end) {
-#if defined(__GNUC__)
-      __builtin_prefetch(a.records + (int64_t)RECORD_SIZE * bins.order[i + 16]);
-#endif
-    }
-    const int32_t row = bins.order[i];
-    const float *r = a.records + (int64_t)RECORD_SIZE * row;
-    const float opacity = r[RECORD_OPACITY];
-    PackedSplat &p = bins.packed[first + i];
-    const FoldedConic<float> f = fold_conic(r + RECORD_CONIC, opacity);
-    p = {r[0],
-         r[1],
-         f.log2_opacity,
-         f.xx,
-         f.xy,
-         f.yy,
-         {r[6], r[7], r[8]},
-         r[9],
-         0,
-         0,
-         0,
-         0,
-         row,
-         a.gaussian_ids[row],
-         (int32_t)entries.size() / 2,
-         0};
-    const float extent_x = r[10] * SLACK + SLACK_PIXELS, extent_y = r[11] * SLACK + SLACK_PIXELS;
-    int x_first, x_last, y_first, y_last;
-    pixel_range(p.x - extent_x, p.x + extent_x, a.width, x_first, x_last);
-    pixel_range(p.y - extent_y, p.y + extent_y, a.height, y_first, y_last);
-    if (!(opacity >= (float)ALPHA_MIN) || x_first > x_last || y_first > y_last) {
-      p.x_first = p.y_first = 1;
-      continue;
-    }
-    p.x_first = (uint16_t)x_first;
-    p.x_last = (uint16_t)x_last;
-    p.y_first = (uint16_t)y_first;
-    p.y_last = (uint16_t)y_last;
-    const int tx0 = x_first / TILE_WIDTH, tx1 = x_last / TILE_WIDTH;
-    const int ty0 = y_first / TILE_HEIGHT, ty1 = y_last / TILE_HEIGHT;
+    PackedSplat &p = bins.packed[i];
+    p.first_instance = (int32_t)(list.used / 2);
+    if (p.x_first > p.x_last || p.y_first > p.y_last) continue;
+    const int tx0 = p.x_first / TILE_WIDTH, tx1 = p.x_last / TILE_WIDTH;
+    const int ty0 = p.y_first / TILE_HEIGHT, ty1 = p.y_last / TILE_HEIGHT;
+    int32_t *out = list.reserve((int64_t)(tx1 - tx0 + 1) * (ty1 - ty0 + 1)), *const start = out;
     const auto emit = [&](int tx, int ty) {
-      const int32_t tile = (camera * bins.tiles_y + ty) * bins.tiles_x + tx;
-      entries.push_back(tile);
-      entries.push_back((int32_t)(first + i));
+      const int32_t tile = first_tile + ty * bins.tiles_x + tx;
+      *out++ = tile;
+      *out++ = (int32_t)i;
       ++histogram[tile];
     };
     if (tx0 == tx1) {
       for (int ty = ty0; ty <= ty1; ++ty) emit(tx0, ty);
-      continue;
+    } else if (ty0 == ty1) {
+      for (int tx = tx0; tx <= tx1; ++tx) emit(tx, ty0);
+    } else {
+      const Ellipse ellipse(p);
+      for (int ty = ty0; ty <= ty1; ++ty) {
+        const int y_first = std::max(ty * TILE_HEIGHT, (int)p.y_first);
+        const int y_last = std::min((ty + 1) * TILE_HEIGHT - 1, (int)p.y_last);
+        float left, right;
+        ellipse.span((float)y_first + 0.5f - p.y, (float)y_last + 0.5f - p.y, left, right);
+        int x_first, x_last;
+        pixel_range(p.x + left, p.x + right, bins.width, x_first, x_last);
+        x_first = std::max(x_first, (int)p.x_first);
+        x_last = std::min(x_last, (int)p.x_last);
+        if (x_first > x_last) continue;
+        for (int tx = x_first / TILE_WIDTH; tx <= x_last / TILE_WIDTH; ++tx) emit(tx, ty);
+      }
     }
-    const float reach = 2.0f * std::log(opacity / (float)ALPHA_MIN) * SLACK * SLACK;
-    const Ellipse ellipse = {r[2], r[3], r[4], reach, extent_x, -r[3] / r[4] * extent_x};
-    for (int ty = ty0; ty <= ty1; ++ty) {
-      float left, right;
-      const float low = std::max((float)(ty * TILE_HEIGHT) + 0.5f - p.y, -extent_y);
-      const float high = std::min((float)((ty + 1) * TILE_HEIGHT) - 0.5f - p.y, extent_y);
-      ellipse.span(low, high, left, right);
-      int span_first, span_last;
-      pixel_range(p.x + left - SLACK_PIXELS, p.x + right + SLACK_PIXELS, a.width, span_first,
-                  span_last);
-      span_first = std::max(span_first, x_first);
-      span_last = std::min(span_last, x_last);
-      if (span_first > span_last) continue;
-      for (int tx = span_first / TILE_WIDTH; tx <= span_last / TILE_WIDTH; ++tx) emit(tx, ty);
-    }
+    list.used += out - start;
   }
+  return list.used / 2;
 }
 
 }  // namespace
@@ -192,8 +180,9 @@ void bin(const BlendArguments<float> &a, Bins &bins) {
 
   // Pieces of all cameras, in order; each lists its entries by itself.
   struct Piece {
-    int64_t begin, end;
+    int64_t begin, end, pairs;
   };
+  const auto pack = SK_BEST(pack_splats);
   std::vector<Piece> pieces;
   std::vector<int32_t> counts;
   for (int camera = 0; camera < a.cameras; ++camera) {
@@ -208,10 +197,11 @@ void bin(const BlendArguments<float> &a, Bins &bins) {
     if (bins.pieces.size() < base + parts) bins.pieces.resize(base + parts);
     counts.resize((base + parts) * tiles, 0);
     for_pieces(parts, count, [&](int part, int64_t begin, int64_t end) {
-      pieces[base + part] = {first + begin, first + end};
-      bins.pieces[base + part].clear();
-      pack(a, bins, camera, first, begin, end, bins.pieces[base + part],
-           &counts[(base + part) * tiles]);
+      pieces[base + part] = {first + begin, first + end, 0};
+      pack(a, bins.order.data(), begin, end, bins.packed.data() + first);
+      pieces[base + part].pairs =
+          list_tiles(bins, camera, first + begin, first + end, bins.pieces[base + part],
+                     &counts[(base + part) * tiles]);
     });
   }
 
@@ -232,16 +222,20 @@ void bin(const BlendArguments<float> &a, Bins &bins) {
   bins.tile_begin[tiles] = total;
   bins.instances = total;
   bins.entries.resize(total);
+  bins.places.resize(total);
   std::vector<int32_t> first_instance(parts + 1, 0);
   for (int64_t part = 0; part < parts; ++part)
-    first_instance[part + 1] = first_instance[part] + (int32_t)bins.pieces[part].size() / 2;
+    first_instance[part + 1] = first_instance[part] + (int32_t)pieces[part].pairs;
   parallel_for(parts, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t part = begin; part < end; ++part) {
       int32_t *place = &counts[part * tiles];
       int32_t instance = first_instance[part];
-      const std::vector<int32_t> &list = bins.pieces[part];
-      for (size_t i = 0; i < list.size(); i += 2)
-        bins.entries[place[list[i]]++] = {list[i + 1], instance++};
+      const int32_t *pair = bins.pieces[part].data();
+      for (int64_t k = 0; k < pieces[part].pairs; ++k, pair += 2) {
+        const int32_t entry = place[pair[0]]++;
+        bins.entries[entry] = pair[1];
+        bins.places[instance++] = entry;
+      }
       for (int64_t i = pieces[part].begin; i < pieces[part].end; ++i)
         bins.packed[i].first_instance += first_instance[part];
     }

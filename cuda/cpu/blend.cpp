@@ -59,7 +59,7 @@ void blend_tile_of(const BlendPass &pass, int tile) {
     int item = 0;
     for (int k = 0; k < batch.count; ++k) {
       const PackedSplat &p = *batch.splat[k];
-      const float *values = pass.values ? pass.values + (int64_t)batch.entry[k].splat * D : p.color;
+      const float *values = pass.values ? pass.values + (int64_t)batch.id[k] * D : p.color;
       [[maybe_unused]] vfloat weight_sum(0.0f), weight_max(0.0f);
       [[maybe_unused]] int32_t weight_count = 0;
       for (; item < batch.end[k]; ++item) {
@@ -87,13 +87,12 @@ void blend_tile_of(const BlendPass &pass, int tile) {
       }
       if constexpr (extended)
         if (pass.statistics)
-          pass.statistics[batch.entry[k].instance] = {hsum(weight_sum), hmax(weight_max),
-                                                      weight_count};
+          pass.statistics[(done + k)] = {hsum(weight_sum), hmax(weight_max), weight_count};
     }
   }
   if constexpr (extended)
     if (pass.statistics)
-      for (; done < t.end; ++done) pass.statistics[bins.entries[done].instance] = {0.0f, 0.0f, 0};
+      for (; done < t.end; ++done) pass.statistics[done] = {0.0f, 0.0f, 0};
 
   const int colors = pass.first ? 3 : 0;
   const float *background = a.background + 3 * t.camera;

@@ -23,15 +23,10 @@ struct PackedSplat {
   uint16_t x_first, x_last, y_first, y_last;  // pixels that it can reach, inclusive
   int32_t row;                                // of the records
   int32_t gaussian;
-  int32_t first_instance;  // its instances have consecutive numbers
-  int32_t pad;
+  int32_t first_instance;  // its instances, one a tile, have consecutive numbers
+  float extent_x;          // half the width of what it reaches, pixels
 };
 static_assert(sizeof(PackedSplat) == 64);
-
-// A splat in a tile: place in depth order over all cameras, and its instance number.
-struct TileEntry {
-  int32_t splat, instance;
-};
 
 // What one instance adds to its splat's gradients: moments, score and weight sums, then values.
 constexpr int SLOT_MOMENTS = 0, SLOT_SCORE = 6, SLOT_WEIGHT = 7, SLOT_VALUES = 8;
@@ -49,7 +44,8 @@ struct Bins {
   int cameras = 0, width = 0, height = 0, tiles_x = 0, tiles_y = 0;
   int64_t splats = 0, instances = 0;
   Buffer<PackedSplat> packed;         // in depth order, camera after camera
-  Buffer<TileEntry> entries;          // tile after tile, front to back
+  Buffer<int32_t> entries;            // places in `packed`, tile after tile, front to back
+  Buffer<int32_t> places;             // of each instance among the entries
   std::vector<int64_t> tile_begin;    // [tiles + 1]
   std::vector<int32_t> schedule;      // tiles, most entries first
   std::vector<int64_t> camera_begin;  // [cameras + 1]
@@ -99,6 +95,9 @@ void blend_adj(const BlendArguments<float> &a, const BlendGradients<float> &g,
 
 }  // namespace splatkit
 
+// Packs splats begin..end of `order`, rows of one camera; all but first_instance.
+SK_KERNEL(pack_splats, (const BlendArguments<float> &a, const int32_t *order, int64_t begin,
+                        int64_t end, PackedSplat *packed));
 SK_KERNEL(blend_tile, (const BlendPass &pass, int tile));
 SK_KERNEL(blend_adj_tile, (const BlendPass &pass, int tile));
 // Sums the slots of splats begin..end into their records' gradients.

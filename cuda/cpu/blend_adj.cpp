@@ -51,7 +51,7 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
     int item = 0;
     for (int k = 0; k < batch.count; ++k) {
       const PackedSplat &p = *batch.splat[k];
-      const float *values = pass.values ? pass.values + (int64_t)batch.entry[k].splat * D : p.color;
+      const float *values = pass.values ? pass.values + (int64_t)batch.id[k] * D : p.color;
       // The slot, not yet summed over lanes.
       vfloat sums[SLOT];
       for (vfloat &sum : sums) sum = vfloat(0.0f);
@@ -89,12 +89,12 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
           sums[SLOT_WEIGHT] += weight;
         }
       }
-      float *slot = pass.slots + (int64_t)batch.entry[k].instance * SLOT;
+      float *slot = pass.slots + (done + k) * SLOT;
       for (int c = 0; c < SLOT; c += 16) hsum16(sums + c, slot + c);
     }
   }
   for (; done < t.end; ++done) {
-    float *slot = pass.slots + (int64_t)bins.entries[done].instance * SLOT;
+    float *slot = pass.slots + done * SLOT;
     for (int k = 0; k < SLOT; ++k) slot[k] = 0.0f;
   }
 }
@@ -125,7 +125,7 @@ SK_INLINE void sum_slots(const BlendPass &pass, int slot, int64_t first, int n,
       if (l >= n) continue;
       const int64_t end = bins.instance_end(first + l);
       for (int64_t k = bins.packed[first + l].first_instance; k < end; ++k)
-        columns[c + l] += load(pass.slots + k * slot + c);
+        columns[c + l] += load(pass.slots + (int64_t)bins.places[k] * slot + c);
     }
     transpose(columns + c);
   }
@@ -179,7 +179,8 @@ void gather_channels(const BlendPass &pass, int slot, int64_t first, int n) {
                  (int64_t)pass.arguments->num_channels * bins.packed[i].row + pass.channel_begin;
     for (int c = 0; c < pass.channel_count; ++c) out[c] = 0.0f;
     for (int64_t k = bins.packed[i].first_instance; k < bins.instance_end(i); ++k)
-      for (int c = 0; c < pass.channel_count; ++c) out[c] += pass.slots[k * slot + offset + c];
+      for (int c = 0; c < pass.channel_count; ++c)
+        out[c] += pass.slots[(int64_t)bins.places[k] * slot + offset + c];
   }
 }
 

@@ -62,9 +62,10 @@ void gather_statistics(const BlendArguments<float> &a, const Bins &bins,
       for (int64_t i = first + begin; i < first + end; ++i) {
         const PackedSplat &p = bins.packed[i];
         for (int64_t k = p.first_instance; k < bins.instance_end(i); ++k) {
-          a.weight_sum[p.gaussian] += statistics[k].weight_sum;
-          a.weight_max[p.gaussian] = std::max(a.weight_max[p.gaussian], statistics[k].weight_max);
-          a.weight_count[p.gaussian] += statistics[k].count;
+          const InstanceStatistics &s = statistics[bins.places[k]];
+          a.weight_sum[p.gaussian] += s.weight_sum;
+          a.weight_max[p.gaussian] = std::max(a.weight_max[p.gaussian], s.weight_max);
+          a.weight_count[p.gaussian] += s.count;
         }
       }
     });

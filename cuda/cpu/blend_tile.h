@@ -132,7 +132,7 @@ SK_INLINE vfloat pass_through(TilePixels &pixels, int block, vfloat before, vflo
 struct Batch {
   int count;
   const PackedSplat *splat[BATCH];
-  TileEntry entry[BATCH];
+  int32_t id[BATCH];                     // of each splat in Bins::packed
   int32_t end[BATCH];                    // of each splat's part of the list
   int32_t list[BATCH * BLOCKS + 2 * L];  // splat << 8 | block
 
@@ -141,9 +141,9 @@ struct Batch {
     int items = 0;
     for (int k = 0; k < count; ++k) {
       const int64_t i = begin + k;
-      if (i + PREFETCH < t.end) prefetch(&bins.packed[bins.entries[i + PREFETCH].splat]);
-      entry[k] = bins.entries[i];
-      const PackedSplat &p = bins.packed[entry[k].splat];
+      if (i + PREFETCH < t.end) prefetch(&bins.packed[bins.entries[i + PREFETCH]]);
+      id[k] = bins.entries[i];
+      const PackedSplat &p = bins.packed[id[k]];
       splat[k] = &p;
       items += list_blocks(p, t, k << 8, list + items);
       end[k] = items;

@@ -69,7 +69,7 @@ struct ScreenShape {
   T conic[3];      // a, b, c of the inverse covariance [[a, b], [b, c]], 1 / pixel^2
   T variance[2];   // of x and y, pixel^2
   T determinant;   // of the covariance; anything else is meaningless unless it is above 0
-  T compensation;  // sqrt(determinant without / with the low-pass)
+  T compensation;  // sqrt(determinant without / with the low-pass); 1 where both overflow
 };
 
 // The determinant is a sum of squared 2x2 minors (Cauchy-Binet): no cancellation for thin splats.
@@ -91,7 +91,7 @@ SK_HD ScreenShape<T> screen_shape(const T axes[6], T eps2d) {
   return {{(yy + eps2d) * inverse, -(xy * inverse), (xx + eps2d) * inverse},
           {xx + eps2d, yy + eps2d},
           determinant,
-          sqrt(sharp * inverse)};
+          sqrt(min(sharp * inverse, T(1.0f)))};
 }
 template <class T>
 SK_HD void screen_shape_adj(const T axes[6], T eps2d, const T v_conic[3], T v_compensation,
@@ -101,7 +101,7 @@ SK_HD void screen_shape_adj(const T axes[6], T eps2d, const T v_conic[3], T v_co
   axes_minors(axes, k);
   const T sharp = dot3(k, k);
   const T inverse = T(1.0f) / fma(eps2d, xx + yy + eps2d, sharp);
-  const T half_v_log = T(0.5f) * v_compensation * sqrt(sharp * inverse);
+  const T half_v_log = T(0.5f) * v_compensation * sqrt(min(sharp * inverse, T(1.0f)));
   const T v_inverse_times_inverse = fma(
       (yy + eps2d) * v_conic[0] - xy * v_conic[1] + (xx + eps2d) * v_conic[2], inverse, half_v_log);
   const T v_determinant = -(v_inverse_times_inverse * inverse);
