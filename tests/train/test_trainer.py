@@ -139,7 +139,7 @@ def test_a_time_limit_is_kept_with_a_finished_schedule(scene, tmp_path):
     events, gaussians = events_of(train(scene, tmp_path / "run", config))
     done = events[-1]
     assert isinstance(done, Finished)
-    assert 2.5 < done.seconds < 5.0
+    assert 2.0 < done.seconds < 8.0
     last = load_state(tmp_path / "run" / "checkpoints" / f"step_{done.step:07d}.npz")
     assert last.pace.progress(last.step) == 1.0
     assert len(gaussians) == 120
