@@ -58,11 +58,11 @@ def basis(degree: int, directions: Tensor) -> Tensor:
         [..., (degree + 1)^2].
     """
     x, y, z = directions.unbind(-1)
+    xx, yy, zz, xy, yz, xz = x * x, y * y, z * z, x * y, y * z, x * z
     values = [torch.full_like(x, C0)]
     if degree >= 1:
         values += [-C1 * y, C1 * z, -C1 * x]
     if degree >= 2:
-        xx, yy, zz, xy, yz, xz = x * x, y * y, z * z, x * y, y * z, x * z
         values += [C2[0] * xy, C2[1] * yz, C2[2] * (2 * zz - xx - yy), C2[3] * xz,
                    C2[4] * (xx - yy)]  # fmt: skip
     if degree >= 3:
