@@ -45,6 +45,13 @@ print(digest.hexdigest())
 PY
 }
 
+# The requirements of an extra, one a line.
+requirements() {
+  "$VENV_PYTHON" -c 'import sys, tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*project["optional-dependencies"][sys.argv[1]], sep="\n")' "$1"
+}
+
 has_nvidia_gpu() { [ -e /proc/driver/nvidia/version ] || command -v nvidia-smi >/dev/null; }
 
 # Refuses gigabytes of CUDA libraries where no NVIDIA GPU could use them.
@@ -86,13 +93,21 @@ make_environment() {
   fi
   local now
   now=$(stamp)
-  # Each set of extras has its own line, so test.sh after quickstart.sh adds only what is missing.
   if grep -qsx "$now $extras" .venv/splatkit-stamp; then return; fi
+  if grep -qs "^$now " .venv/splatkit-stamp; then
+    # Built already, for the other script: only what the extras name is missing.
+    if [ -n "$extras" ]; then
+      say "Installing what '$extras' needs"
+      local needs=() line
+      while IFS= read -r line; do needs+=("${line%$'\r'}"); done < <(requirements "$extras")
+      "$VENV_PYTHON" -m pip install --quiet --constraint scripts/constraints.txt "${needs[@]}"
+    fi
+    echo "$now $extras" >>.venv/splatkit-stamp
+    return
+  fi
   check_tools "$("$VENV_PYTHON" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')"
   check_torch
   say "Installing splatkit (downloads its libraries, then compiles for about a minute)"
   "$VENV_PYTHON" -m pip install --constraint scripts/constraints.txt --editable ".${extras:+[$extras]}"
-  grep -s "^$now " .venv/splatkit-stamp >.venv/splatkit-stamp.new || true
-  echo "$now $extras" >>.venv/splatkit-stamp.new
-  mv .venv/splatkit-stamp.new .venv/splatkit-stamp
+  echo "$now $extras" >.venv/splatkit-stamp
 }

@@ -180,3 +180,29 @@ def test_what_cannot_be_updated_in_place_is_named() -> None:
     step.backward(torch.zeros_like(rgb))
     with pytest.raises(SplatkitError, match=r"means: .*contiguous float32 \[4, 3\]"):
         step.finish(gaussians, adam, UPDATE)
+
+
+def test_harmonics_above_the_degree_in_use_move_when_they_must(isa: str) -> None:
+    """Degree 1, then 3, then 1 again: what once moved goes on; moments set by others count."""
+    gaussians, cameras = scene(50, 16, 1)
+    results = []
+    for name in ("cpu", "torch_ref"):
+        current = gaussians.clone().to(torch.float32 if name == "cpu" else torch.float64)
+        view = cameras if name == "cpu" else double(cameras)
+        adam = AdamState.zeros_like(current)
+        step = get_backend(name).training_step()
+        for i, degree in enumerate((1, 1, 3, 1, 1)):
+            if i == 4:
+                adam.first["sh"][:, 9:] = 0.01
+            background = torch.zeros(1, 3).to(current.means)
+            rgb, _ = step.forward(current, view, background, ProjectOptions(sh_degree=degree))
+            step.backward(rgb - 0.5)
+            step.finish(current, adam, UPDATE)
+            if i == 1:
+                assert torch.equal(current.sh[:, 4:].float(), gaussians.sh[:, 4:])
+        results.append((current, adam))
+    (result, adam), (wanted, wanted_adam) = results
+    moved = (wanted.sh - gaussians.sh)[:, 4:].norm()
+    assert (result.sh - wanted.sh)[:, 4:].norm() <= 1e-2 * moved
+    difference = (adam.first["sh"] - wanted_adam.first["sh"])[:, 4:].norm()
+    assert difference <= 1e-3 * wanted_adam.first["sh"][:, 4:].norm()

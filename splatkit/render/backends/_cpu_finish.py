@@ -8,6 +8,7 @@ from torch import Tensor
 from splatkit import _native
 from splatkit.core import PARAMETER_NAMES, Cameras, Gaussians
 from splatkit.core.errors import SplatkitError
+from splatkit.core.sh import count_from_degree
 from splatkit.render.backends.base import (
     AdamState,
     DensityStatistics,
@@ -15,6 +16,38 @@ from splatkit.render.backends.base import (
     UpdateOptions,
 )
 from splatkit.render.screen import ScreenSplats
+
+
+class MovingHarmonics:
+    """Knows how many spherical harmonics an update has to touch.
+
+    Where neither a gradient nor a moment ever reached, Adam leaves a value as it is: harmonics
+    above the degree in use need not even be read, and they are most of what an update reads.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._state: tuple[int, ...] = ()
+
+    def count(self, degree: int, adam: AdamState) -> int:
+        """Harmonics to update when ``degree`` is in use; before each update of ``adam``."""
+        used = count_from_degree(degree)
+        if self._state != self._describe(adam):
+            # New tensors, or changed by someone else: look once.
+            above = (adam.first["sh"][:, used:], adam.second["sh"][:, used:])
+            self._count = adam.first["sh"].shape[1] if any(t.any() for t in above) else used
+        self._count = max(self._count, used)
+        return self._count
+
+    def updated(self, adam: AdamState) -> None:
+        """To be called after the update."""
+        self._state = self._describe(adam)
+
+    @staticmethod
+    def _describe(adam: AdamState) -> tuple[int, ...]:
+        """Changes when the moments become others; torch counts changes in place."""
+        first, second = adam.first["sh"], adam.second["sh"]
+        return (first.data_ptr(), first._version, second.data_ptr(), second._version, adam.step)
 
 
 def finish(
@@ -27,6 +60,7 @@ def finish(
     update: UpdateOptions,
     statistics: DensityStatistics | None,
     sums: Tensor | None,
+    moving: MovingHarmonics,
 ) -> None:
     """Update Gaussians, moments and statistics in place; see ``TrainingStep.finish``.
 
@@ -40,6 +74,7 @@ def finish(
         update: rates and regularisers.
         statistics: running sums, or None.
         sums: [M,2] of blend weight times score and of blend weight, over pixels, or None.
+        moving: the same one in every update of these Gaussians.
 
     Raises:
         SplatkitError: a tensor cannot be updated in place (not float32, or not contiguous).
@@ -62,6 +97,8 @@ def finish(
         ]
         for tensor in fields:
             _check_updatable("statistics", tensor, gaussians.means.shape[:1])
+    degree = min(options.sh_degree, gaussians.sh_degree)
+    moving_bases = moving.count(degree, adam)
     adam.step += 1
     _native.finish(
         [tuple(tensor.detach() for tensor in trio) for trio in tensors.values()],
@@ -72,7 +109,7 @@ def finish(
         cameras.viewmats.detach().to(torch.float32).contiguous(),
         cameras.Ks.detach().to(torch.float32).contiguous(),
         (splats.width, splats.height),
-        min(options.sh_degree, gaussians.sh_degree),
+        degree,
         gaussians.antialiased,
         options.eps2d,
         [update.rates[name] for name in (*PARAMETER_NAMES, "sh_rest")],
@@ -81,7 +118,9 @@ def finish(
         (update.opacity_weight, update.scale_weight),
         fields,
         None if fields is None else sums,
+        moving_bases,
     )
+    moving.updated(adam)
 
 
 def _check_updatable(name: str, tensor: Tensor, shape: torch.Size) -> None:

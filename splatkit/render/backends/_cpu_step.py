@@ -10,7 +10,7 @@ from torch import Tensor
 from splatkit import _native
 from splatkit.core import Cameras, Gaussians, check
 from splatkit.core.errors import SplatkitError
-from splatkit.render.backends._cpu_finish import finish
+from splatkit.render.backends._cpu_finish import MovingHarmonics, finish
 from splatkit.render.backends.base import (
     AdamState,
     DensityStatistics,
@@ -56,6 +56,7 @@ class CpuStep:
         self._memory = Workspace()
         self._projection = _native.Projection()
         self._blending = _native.Blending()
+        self._moving = MovingHarmonics()
         self._drawn: _Drawn | None = None
         self._v_records: Tensor | None = None
         self._sums: Tensor | None = None
@@ -181,5 +182,6 @@ class CpuStep:
             update,
             statistics,
             self._sums,
+            self._moving,
         )
         self._drawn = self._v_records = None
