@@ -17,6 +17,8 @@ from splatkit.core.transforms import look_at, quat_from_rotation, rotation_from_
 UP = (0.0, -1.0, 0.0)
 FULL_CIRCLE_GAP = math.radians(120)
 """Cameras with a wider gap than this between neighbouring azimuths did not go all around."""
+SWING_SHARE = 0.85
+"""How much of the range of azimuths is used: its ends show what few views have seen."""
 AZIMUTH_SMOOTHING = math.radians(25)
 """Width of the kernel that averages the captured elevation and distance along an orbit."""
 BULK = 0.7
@@ -149,7 +151,7 @@ def _azimuths(captured: Tensor, frames: int) -> Tensor:
     if float(gaps[widest]) <= FULL_CIRCLE_GAP:
         return start + phase
     half = 0.5 * (2 * math.pi - gaps[widest])
-    return start + half - half * torch.cos(phase)
+    return start + half + SWING_SHARE * half * torch.sin(phase)
 
 
 def _from_spherical(azimuth: Tensor, elevation: Tensor, distance: Tensor) -> Tensor:
