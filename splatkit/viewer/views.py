@@ -71,7 +71,8 @@ def first_place(photos: list[Photo], gaussians: Gaussians) -> Place:
     """Where a visitor begins: at a training photo, or in front of a scene without photos."""
     taken = [photo for photo in photos if not photo.held_out] or photos
     if taken:
-        return place_of_photo(taken[0], middle(photos, gaussians))
+        # Who walks around something takes the middle of the photos from the middle of the way.
+        return place_of_photo(taken[len(taken) // 2], middle(photos, gaussians))
     view = circle(gaussians, 1, 16, 9)
     focus, _ = framing(gaussians)
     fov = 2 * math.atan(0.5 * 9 / float(view.Ks[0, 1, 1]))
