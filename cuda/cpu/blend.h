@@ -11,7 +11,7 @@ namespace splatkit {
 
 // Pixels of a tile. A tile is a whole number of vectors of 8x2, 8x1 or 4x1 pixels.
 constexpr int TILE_WIDTH = 32;
-constexpr int TILE_HEIGHT = 16;
+constexpr int TILE_HEIGHT = 32;
 constexpr int TILE_PIXELS = TILE_WIDTH * TILE_HEIGHT;
 
 // A splat as the inner loops read it: one cache line.

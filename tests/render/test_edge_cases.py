@@ -137,7 +137,8 @@ def test_a_tilted_splat_reaches_no_tile_in_vain() -> None:
     splats = CpuBackend().project(gaussians, cameras, ProjectOptions())
     work = _native.Blending()
     _native.bin(work, splats.records, splats.gaussian_ids, splats.camera_ids, 1, 320, 320)
-    assert 20 <= work.instances <= 45
+    # Of the 10 by 10 tiles, those on the diagonal and the ones whose corners it cuts.
+    assert 10 <= work.instances <= 28
 
 
 def test_memory_is_bounded_by_splats_and_tiles_not_by_pixels() -> None:
@@ -145,7 +146,7 @@ def test_memory_is_bounded_by_splats_and_tiles_not_by_pixels() -> None:
     splats = CpuBackend().project(gaussians, camera(64, 32), ProjectOptions())
     work = _native.Blending()
     _native.bin(work, splats.records, splats.gaussian_ids, splats.camera_ids, 1, 64, 32)
-    assert work.instances <= 3000 * 8
+    assert work.instances == 3000 * 2
 
 
 def test_equal_depths_blend_in_order_of_index() -> None:
