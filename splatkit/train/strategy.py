@@ -9,7 +9,7 @@ error score, Mallick et al. 2024 for the budget, Kheradmand et al. 2024 for movi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -92,8 +92,6 @@ class BudgetedGrowth:
     """Of the count over progress: below 1 grows early, above 1 late."""
     most_added: float = 0.3
     """Largest growth at one change, as a share of the count."""
-    opacity_decay: float = 0.0
-    """Loss of logit opacity at each change, of those that were seen."""
     opacity_floor: float = 0.005
     """Gaussians below this opacity are moved."""
 
@@ -112,7 +110,6 @@ class BudgetedGrowth:
     def refine(
         self, model: Model, budget: Budget, progress: float, generator: torch.Generator
     ) -> Model:
-        model = self._faded(model)
         gaussians = model.gaussians
         usable = gaussians.finite_mask() & (gaussians.opacities >= self.opacity_floor)
         alive = usable.nonzero().squeeze(1)
@@ -125,12 +122,6 @@ class BudgetedGrowth:
         else:
             chosen = torch.zeros(0, dtype=torch.long)
         return split(model, alive, chosen)
-
-    def _faded(self, model: Model) -> Model:
-        """The model with every Gaussian that was drawn a little more transparent."""
-        loss = self.opacity_decay * (model.statistics.visible_count > 0)
-        logits = model.gaussians.logit_opacities - loss
-        return replace(model, gaussians=replace(model.gaussians, logit_opacities=logits))
 
 
 def error_scores(statistics: DensityStatistics) -> Tensor:
