@@ -198,7 +198,8 @@ def deterministic(view: View) -> bool:
 
 def report(name: str, machine: Machine, one: Stages, many: Stages, options: Options) -> None:
     """Print the figures of a scene."""
-    scale, threads = machine.scale, options.threads
+    # One thread has nothing to be compared with on the scale of whole machines.
+    scale, threads = 1.0 if options.processor_time else machine.scale, options.threads
     print(
         f"\n{name}: {many.visible:.0f} visible, {many.instances:.0f} instances, "
         f"{many.blends / 1e6:.2f} M blends an image"
