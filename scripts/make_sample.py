@@ -55,11 +55,7 @@ class Options:
 
 
 def camera_path(count: int, seed: int) -> list[np.ndarray]:
-    """Return world-to-camera matrices [4, 4] on an arc of 220 degrees at three heights.
-
-    With 36 photos every 8th, the first included, is at the middle height, so photos that are held
-    out for measuring lie between others.
-    """
+    """Return world-to-camera matrices [4, 4] on an arc of 220 degrees at three heights."""
     rng = np.random.default_rng(seed)
     views = []
     for k in range(count):
@@ -70,7 +66,16 @@ def camera_path(count: int, seed: int) -> list[np.ndarray]:
         away = np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation),
                          -np.cos(azimuth) * np.cos(elevation)])  # fmt: skip
         views.append(look_at(target + distance * away, target))
-    return views[::-1]
+    return views
+
+
+def stands(count: int) -> list[int]:
+    """Return the place on the arc of each photo, in the order of their names.
+
+    The walk begins at the third place from the right and takes the two at the right end last:
+    with 36 photos every 8th, the first included, then stands at the middle height between others.
+    """
+    return [(count - 3 - k) % count for k in range(count)]
 
 
 def look_at(eye, target) -> np.ndarray:
@@ -236,7 +241,9 @@ def main(options: Options) -> None:
     photos.mkdir(parents=True, exist_ok=True)
     depth.mkdir(parents=True, exist_ok=True)
     parts = sample_scene.build(options.seed)
-    views = camera_path(options.photos, options.seed)
+    arc = camera_path(options.photos, options.seed)
+    order = stands(options.photos)
+    views = [arc[place] for place in order]
     save_mesh(parts, options.out / "truth" / "mesh.ply")
     save_cameras(views, options, options.out / "truth" / "cameras.json")
     scene = mitsuba_scene(parts)
@@ -245,8 +252,7 @@ def main(options: Options) -> None:
         started = time.perf_counter()
         path = photos / name(k)
         if not path.exists():
-            seed = options.seed + options.photos - 1 - k
-            pixels = render_photo(scene, views[k], options, seed)
+            pixels = render_photo(scene, views[k], options, options.seed + order[k])
             save_photo(pixels, path, options.quality)
         png = depth / path.with_suffix(".png").name
         if not png.exists():
