@@ -23,7 +23,7 @@ if [ -f "$run/eval/stats.json" ] && [ -f "$run/exports/scene.ply" ]; then
   say "Using the finished run in $run (delete that folder to start over)"
 else
   say "Training on $photos"
-  "${splatkit[@]}" train "$photos" -o "$run" --preset draft
+  "${splatkit[@]}" train "$photos" -o "$run" --preset draft --time-limit 6m
 fi
 
 say "Done after $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"

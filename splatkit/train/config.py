@@ -28,8 +28,8 @@ class Preset:
 
 
 PRESETS = {
-    "draft": Preset(iterations=7_000, max_gaussians=100_000, long_side=640),
-    "standard": Preset(iterations=15_000, max_gaussians=150_000, long_side=640),
+    "draft": Preset(iterations=8_000, max_gaussians=180_000, long_side=640),
+    "standard": Preset(iterations=15_000, max_gaussians=200_000, long_side=640),
     "high": Preset(iterations=30_000, max_gaussians=400_000, long_side=1280),
 }
 
