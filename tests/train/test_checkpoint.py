@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from conftest import make_gaussians, same
 
 from splatkit.core import SplatkitError
 from splatkit.io.checkpoint import read_checkpoint, write_checkpoint
@@ -16,6 +15,7 @@ from splatkit.train.state import (
     states_newest_first,
 )
 from splatkit.train.strategy import Budget, Model
+from tests.train.photographed import make_gaussians, same
 
 
 @pytest.fixture

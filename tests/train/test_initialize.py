@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import make_scene
 
 from splatkit.core import Cameras, drain, intrinsics
 from splatkit.core.transforms import look_at
@@ -22,6 +21,7 @@ from splatkit.train.initialize import (
 from splatkit.train.photos import View, load_views
 from splatkit.train.shell import Shell, shell_points, unseen_shell
 from splatkit.train.sweep import Sweep, dense_points
+from tests.train.photographed import make_scene
 
 BARE = Initialization(dense_share=0.0)
 

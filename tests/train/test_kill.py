@@ -7,13 +7,13 @@ import sys
 import time
 
 import pytest
-from conftest import same
 from test_pipeline import write_transforms
 
 from splatkit.core import SplatkitError
 from splatkit.io.registry import read_gaussians
 from splatkit.train.run_folder import RunFolder
 from splatkit.train.state import newest_checkpoint, states_newest_first
+from tests.train.photographed import same
 
 PROGRAM = """
 import sys

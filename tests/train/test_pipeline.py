@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import events_of, make_scene
 from test_trainer import FAST
 
 from splatkit.core import SplatkitError
@@ -14,6 +13,7 @@ from splatkit.train import pipeline
 from splatkit.train.events import Evaluated, Finished
 from splatkit.train.pipeline import evaluate_run, run
 from splatkit.train.run_folder import RunFolder, read_log
+from tests.train.photographed import events_of, make_scene
 
 STATS = {
     "scene", "device", "backend", "iterations", "seconds_ingest", "seconds_train",

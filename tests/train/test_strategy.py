@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from conftest import HEIGHT, WIDTH, make_gaussians, make_viewmats
 
 from splatkit.core import Cameras, intrinsics
 from splatkit.core.transforms import rotation_from_quat
@@ -16,6 +15,7 @@ from splatkit.train.strategy import (
     morton_order,
     split,
 )
+from tests.train.photographed import HEIGHT, WIDTH, make_gaussians, make_viewmats
 
 
 def chance():

@@ -1,11 +1,11 @@
 """The loop: it learns, stops and goes on as if it had not stopped."""
 
 import math
+import signal
 from dataclasses import replace
 
 import pytest
 import torch
-from conftest import events_of, make_scene, same
 
 from splatkit.core import SplatkitError, drain
 from splatkit.render.backends import get_backend
@@ -19,6 +19,7 @@ from splatkit.train.shell import Shell
 from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.strategy import BudgetedGrowth
 from splatkit.train.trainer import train
+from tests.train.photographed import events_of, make_scene, same
 
 FAST = TrainConfig(
     iterations=24,
@@ -84,6 +85,15 @@ def test_every_step_may_be_the_last_before_a_stop(scene, tmp_path, monkeypatch):
     assert same(result, whole)
 
 
+@pytest.fixture
+def ctrl_c_raises():
+    """Python's own handler, which a test run in the background starts without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_raises")
 def test_ctrl_c_inside_a_step_saves_a_whole_state(scene, tmp_path, monkeypatch):
     backend = get_backend(FAST.backend)
     real = backend.l1_ssim
@@ -92,8 +102,6 @@ def test_ctrl_c_inside_a_step_saves_a_whole_state(scene, tmp_path, monkeypatch):
     def interrupted(*arguments):
         calls.append(1)
         if len(calls) == 8:
-            import signal
-
             signal.raise_signal(signal.SIGINT)
         return real(*arguments)
 
