@@ -14,7 +14,7 @@ from torch import Tensor
 
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import count_from_degree
-from splatkit.io.ply import OPAQUE_LOGIT, usable
+from splatkit.io.ply import OPAQUE_LOGIT, keep_usable, usable
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -49,20 +49,6 @@ def check_unpacked_size(path: Path, unpacked: int, packed: int) -> None:
             f"{path}: expected at most {MAX_UNPACKED_RATIO} times its {packed} bytes when "
             f"unpacked, but it claims {unpacked}; the file is damaged or hostile"
         )
-
-
-def keep_usable(gaussians: Gaussians, path: Path) -> Gaussians:
-    """Leave out rows with NaN, infinity or an absurd scale, with a warning that counts them."""
-    good = usable(gaussians)
-    bad = len(gaussians) - int(good.sum())
-    if bad == 0:
-        return gaussians
-    warnings.warn(
-        f"{path}: {bad} of {len(gaussians)} Gaussians hold NaN, infinity or an absurd scale "
-        "and were left out",
-        stacklevel=3,
-    )
-    return gaussians[good]
 
 
 def fit_for(

@@ -67,17 +67,7 @@ def read(path: Path) -> Gaussians:
     Raises:
         SplatkitError: the file is missing, damaged, or holds something else.
     """
-    gaussians = _read_all(path)[1]
-    good = usable(gaussians)
-    bad = len(gaussians) - int(good.sum())
-    if bad == 0:
-        return gaussians
-    warnings.warn(
-        f"{path}: {bad} of {len(gaussians)} Gaussians hold NaN, infinity or an absurd scale "
-        "and were left out",
-        stacklevel=2,
-    )
-    return gaussians[good]
+    return keep_usable(_read_all(path)[1], path)
 
 
 def write(gaussians: Gaussians, path: Path) -> None:
@@ -115,6 +105,20 @@ def info(path: Path) -> dict[str, Any]:
         "bytes": size,
         "bytes_per_gaussian": size / max(len(gaussians), 1),
     }
+
+
+def keep_usable(gaussians: Gaussians, path: Path) -> Gaussians:
+    """Leave out rows with NaN, infinity or an absurd scale, with a warning that counts them."""
+    good = usable(gaussians)
+    bad = len(gaussians) - int(good.sum())
+    if bad == 0:
+        return gaussians
+    warnings.warn(
+        f"{path}: {bad} of {len(gaussians)} Gaussians hold NaN, infinity or an absurd scale "
+        "and were left out",
+        stacklevel=3,
+    )
+    return gaussians[good]
 
 
 def usable(gaussians: Gaussians) -> Tensor:
