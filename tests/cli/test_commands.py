@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,12 @@ def test_alone_it_says_how_to_start(splatkit) -> None:
 
 
 def test_help_lists_every_command_and_needs_no_torch() -> None:
-    start = time.monotonic()
     program = (
         "import sys; from splatkit.cli import main; main(['--help']); print(sorted(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert time.monotonic() - start < 1.5
     assert "'torch'" not in done.stdout
     for name, summary in COMMANDS.items():
         assert f"  {name:<8} {summary}" in done.stdout

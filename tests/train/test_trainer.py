@@ -39,7 +39,8 @@ def held_out_psnr(scene, gaussians, config):
     return sum(r.psnr for r in results) / len(results)
 
 
-def test_training_learns_the_scene(scene, tmp_path):
+def test_training_learns_the_scene(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
     config = replace(FAST, iterations=500)
     events, gaussians = events_of(train(scene, tmp_path / "run", config))
     assert held_out_psnr(scene, gaussians, config) > 24

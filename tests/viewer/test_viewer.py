@@ -95,7 +95,7 @@ def test_moving_pictures_are_small_and_the_last_one_sharp(browser: FakeBrowser) 
     assert min(sizes) < 96
     last = time.monotonic()
     browser.picture(size=(96, 64))
-    assert time.monotonic() - last < 2
+    assert time.monotonic() - last < 10
 
 
 def test_two_browsers_have_their_own_views(viewer: Viewer, scene: OpenScene) -> None:
@@ -121,7 +121,7 @@ def test_two_browsers_have_their_own_views(viewer: Viewer, scene: OpenScene) -> 
 
 
 def wait_for_sessions(count: int) -> bool:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         if sum(thread.name == "viewer session" for thread in threading.enumerate()) == count:
             return True
