@@ -22,13 +22,20 @@ class Format:
     magic: bytes | tuple[bytes, ...]
     """What the files begin with; empty where nothing marks them but their suffix."""
     read: Callable[[Path], Gaussians]
-    write: Callable[[Gaussians, Path], None] | None
+    write: Callable[..., None] | None
     """None for formats that are only read."""
     info: Callable[[Path], dict[str, Any]]
     holds: bytes = b""
     """What stands in the first kilobyte too, where several formats share one magic."""
     max_degree: int = MAX_DEGREE
     """Of the harmonics that the format holds."""
+    axes: str = "RDF"
+    """Where the x, y and z axes of the numbers in the file point: three of R(ight) L(eft) U(p)
+    D(own) F(orward) B(ack). Readers and writers turn between them and the world's RDF."""
+    least_psnr: float = 60.0
+    """Decibels that an export must keep."""
+    options: tuple[str, ...] = ()
+    """Keywords that ``write`` takes beside the scene and the path."""
 
 
 FORMATS: tuple[Format, ...] = (
@@ -41,13 +48,42 @@ FORMATS: tuple[Format, ...] = (
         compressed_ply.info,
         holds=compressed_ply.MARK,
         max_degree=compressed_ply.MAX_DEGREE,
+        least_psnr=38.0,
     ),
     Format("ply", ".ply", ply.MAGIC, ply.read, ply.write, ply.info),
-    Format("spz", ".spz", (spz.MAGIC, spz.GZIP_MAGIC), spz.read, spz.write, spz.info),
+    Format(
+        "spz",
+        ".spz",
+        (spz.MAGIC, spz.GZIP_MAGIC),
+        spz.read,
+        spz.write,
+        spz.info,
+        axes="RUB",
+        least_psnr=38.0,
+        options=("version",),
+    ),
     Format("npz", ".npz", npz.MAGIC, npz.read, npz.write, npz.info, holds=npz.MARK),
-    Format("sog", ".sog", sog.MAGIC, sog.read, sog.write, sog.info, max_degree=sog.MAX_DEGREE),
+    Format(
+        "sog",
+        ".sog",
+        sog.MAGIC,
+        sog.read,
+        sog.write,
+        sog.info,
+        max_degree=sog.MAX_DEGREE,
+        least_psnr=38.0,
+    ),
     Format("ksplat", ".ksplat", b"", ksplat.read, None, ksplat.info),
-    Format("splat", ".splat", b"", splat.read, splat.write, splat.info, max_degree=0),
+    Format(
+        "splat",
+        ".splat",
+        b"",
+        splat.read,
+        splat.write,
+        splat.info,
+        max_degree=0,
+        least_psnr=40.0,
+    ),
 )
 
 
@@ -72,7 +108,7 @@ def write_gaussians(gaussians: Gaussians, path: Path | str) -> None:
     write(gaussians, path)
 
 
-def format_to_write(path: Path) -> tuple[Format, Callable[[Gaussians, Path], None]]:
+def format_to_write(path: Path) -> tuple[Format, Callable[..., None]]:
     """The format that the suffix of a file names, and its writer.
 
     Raises:
