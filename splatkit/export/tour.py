@@ -1,0 +1,70 @@
+"""What a page shows of a scene by itself: the captured views by name, and a walk through them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from splatkit.core import Cameras, camera_of
+from splatkit.export.opening import OpenScene
+from splatkit.io.html import NamedView, Tour
+from splatkit.render.paths import captured, circle, focus_of, framing
+
+SECONDS_A_PHOTO = 0.7
+SHORTEST, LONGEST = 12.0, 60.0
+"""Seconds of a walk."""
+FRAMES_A_SECOND = 8
+"""Views that a walk is stored as; the page goes between them on straight lines."""
+CIRCLE_SECONDS = 24.0
+_CIRCLE_SHAPE = (1280, 720)
+
+
+def tour_of(scene: OpenScene, rotation: Tensor | None = None, scale: float = 1.0) -> Tour:
+    """The views of a scene and a walk: through its photos, or around it where there are none.
+
+    Args:
+        scene: as it was opened.
+        rotation: [3,3] that the Gaussians were turned by since.
+        scale: that they were made larger by, after turning.
+    """
+    photos = scene.photos
+    if photos:
+        middle = photos[len(photos) // 2]
+        cameras = scene.cameras(middle.width, middle.height)
+        assert cameras is not None
+        seconds = min(max(SECONDS_A_PHOTO * len(photos), SHORTEST), LONGEST)
+        path = captured(cameras, round(seconds * FRAMES_A_SECOND), middle.width, middle.height)
+        views = [NamedView(photo.name, camera_of(photo)) for photo in photos]
+        # Who walks around something takes the middle of the photos from the middle of the way.
+        first = len(photos) // 2
+        focus = focus_of(cameras) if len(photos) > 1 else framing(scene.gaussians)[0]
+    else:
+        seconds, first = CIRCLE_SECONDS, 0
+        around = circle(scene.gaussians, round(seconds * FRAMES_A_SECOND), *_CIRCLE_SHAPE)
+        # The circle starts behind the scene (+z); an RDF scene faces -z.
+        order = torch.arange(len(around)).roll(len(around) // 2)
+        path, focus = around[order], framing(scene.gaussians)[0]
+        names = ("Front", "Right", "Back", "Left")
+        quarter = len(path) // len(names)
+        views = [
+            NamedView(name, path[i * quarter : i * quarter + 1]) for i, name in enumerate(names)
+        ]
+    turn = torch.eye(3, dtype=torch.float64) if rotation is None else rotation.double()
+    return Tour(
+        title=scene.name,
+        views=[NamedView(view.name, _moved(view.camera, turn, scale)) for view in views],
+        first=first,
+        path=_moved(path, turn, scale),
+        seconds=seconds,
+        closed=not photos,
+        focus=scale * turn @ focus,
+        background=scene.background,
+    )
+
+
+def _moved(cameras: Cameras, turn: Tensor, scale: float) -> Cameras:
+    """The cameras in the world after x' = scale * turn x."""
+    viewmats = cameras.viewmats.double().clone()
+    viewmats[:, :3, :3] = viewmats[:, :3, :3] @ turn.mT
+    viewmats[:, :3, 3] *= scale
+    return Cameras(viewmats, cameras.Ks, cameras.width, cameras.height, cameras.model)
