@@ -19,13 +19,19 @@ def choose_held_out(
         own: the data set's own test split, which wins over ``config.test_every``.
     """
     if config.split is not None:
-        return _read_split(config.split, names)
+        return read_split(config.split, names)
     if own is not None:
         return own
     return frozenset(names[:: config.test_every]) if config.test_every else frozenset()
 
 
-def _read_split(path: Path, names: list[str]) -> frozenset[str]:
+def read_split(path: Path, names: list[str]) -> frozenset[str]:
+    """The photos that a split file names, one a line; lines that begin with # are passed over.
+
+    Raises:
+        UsageError: the file cannot be read.
+        SplatkitError: it names a photo that is not in ``names``.
+    """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ from splatkit.core import Event, Gaussians, Progress
 from splatkit.io.images import write_image
 from splatkit.render import render
 from splatkit.render.backends import Backend
+from splatkit.train.lpips import Lpips, find_lpips
 from splatkit.train.metrics import color_corrected, psnr, ssim, to_8bit
 from splatkit.train.photos import View
 
@@ -27,6 +28,10 @@ class Comparison:
     ssim: float
     psnr_cc: float
     """dB after the affine colour map that fits best."""
+    ssim_cc: float
+    """SSIM after the same map."""
+    lpips: float | None = None
+    """Perceptual distance; None where its weights are not at hand."""
 
 
 def evaluate(
@@ -47,23 +52,36 @@ def evaluate(
         pictures: folder for ``NAME.png``, the photo on the left and the render on the right.
     """
     results: list[Comparison] = []
+    distance = find_lpips() if views else None
     for view in views:
         image = render_view(gaussians, view, background, backend)
         truth = view.image[0].float() / 255
         mask = None if view.mask is None else view.mask[0] > 0
-        results.append(
-            Comparison(
-                view.name,
-                psnr(image, truth, mask),
-                ssim(image, truth, mask),
-                psnr(to_8bit(color_corrected(image, truth, mask)), truth, mask),
-            )
-        )
+        results.append(compare(view.name, image, truth, mask, distance))
         if pictures is not None:
             pair = torch.cat((truth, image), 1)
             write_image(pictures / picture_name(view.name), (pair * 255).round().byte().numpy())
         yield Progress("Comparing", len(results), len(views), f"{results[-1].psnr:.2f} dB")
     return results
+
+
+def compare(
+    name: str,
+    image: Tensor,
+    truth: Tensor,
+    mask: Tensor | None = None,
+    distance: Lpips | None = None,
+) -> Comparison:
+    """All figures of one picture [H,W,3] beside its photo, pixels outside the mask left out."""
+    corrected = to_8bit(color_corrected(image, truth, mask))
+    return Comparison(
+        name,
+        psnr(image, truth, mask),
+        ssim(image, truth, mask),
+        psnr(corrected, truth, mask),
+        ssim(corrected, truth, mask),
+        None if distance is None else distance(image, truth, mask),
+    )
 
 
 def render_view(

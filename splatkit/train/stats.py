@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from splatkit import __version__
 from splatkit.core import Scene
 from splatkit.train.evaluate import Comparison
+
+FIGURES = tuple(f.name for f in fields(Comparison) if f.name != "name")
+"""What is measured on each photo: psnr, ssim, psnr_cc, ssim_cc, lpips."""
 
 
 def make_stats(
@@ -46,14 +50,17 @@ def make_stats(
 
 
 def compared(results: list[Comparison]) -> dict[str, Any]:
-    """The part of the document that comparisons give: means and figures by photo."""
+    """The part of the document that comparisons give: means and figures by photo.
+
+    A figure is null where there is nothing to compare or its weights are not at hand.
+    """
+    photos = [asdict(result) for result in results]
 
     def mean(figure: str) -> float | None:
-        return fmean(getattr(r, figure) for r in results) if results else None
+        values = [photo[figure] for photo in photos]
+        return fmean(values) if values and None not in values else None
 
-    means = {"psnr": mean("psnr"), "ssim": mean("ssim"), "lpips": None, "psnr_cc": mean("psnr_cc")}
-    photos = [{"name": r.name, "psnr": r.psnr, "ssim": r.ssim} for r in results]
-    return {"mean": means, "per_photo": photos}
+    return {"mean": {figure: mean(figure) for figure in FIGURES}, "per_photo": photos}
 
 
 def device_name() -> str:

@@ -35,6 +35,11 @@ def test_train_then_eval(splatkit, photos: Path, tmp_path: Path) -> None:
     text = splatkit("eval", run).out
     assert text.splitlines()[0].startswith("000.png")
     assert f"{before:.2f} dB" in text
+    out = tmp_path / "other"
+    words = ("--scene", run / "exports" / "scene.ply", "--photos", run, "-o", out, "--json")
+    other = json.loads(splatkit("eval", *words).out)
+    assert other["mean"]["psnr"] == pytest.approx(before, abs=1e-6)
+    assert (out / "eval" / "stats.json").exists()
 
 
 def test_ingest(splatkit, photos: Path, tmp_path: Path) -> None:
