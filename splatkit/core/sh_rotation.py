@@ -62,7 +62,10 @@ def rotate_sh(sh: Tensor, rotation: Tensor) -> Tensor:
     degree = degree_from_count(sh.shape[-2])
     if degree == 0:
         return sh.clone()
-    return sh_rotation(degree, rotation).to(sh) @ sh
+    turn = sh_rotation(degree, rotation).to(sh)
+    signs = turn.diagonal()
+    # Half turns about an axis, which most formats need, only change signs: far faster so.
+    return sh * signs[:, None] if torch.equal(turn, signs.diag()) else turn @ sh
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

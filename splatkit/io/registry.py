@@ -9,7 +9,7 @@ from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
 from splatkit.core.sh import MAX_DEGREE
-from splatkit.io import compressed_ply, ksplat, npz, ply, sog, splat, spz
+from splatkit.io import compressed_ply, gltf, ksplat, npz, ply, sog, splat, spz
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,26 @@ FORMATS: tuple[Format, ...] = (
         axes="RUB",
         least_psnr=38.0,
         options=("version",),
+    ),
+    Format(
+        "glb",
+        ".glb",
+        gltf.MAGIC,
+        gltf.read,
+        gltf.write,
+        gltf.info,
+        max_degree=gltf.MAX_DEGREE,
+        axes="LUF",
+    ),
+    Format(
+        "gltf",
+        ".gltf",
+        b"",
+        gltf.read,
+        gltf.write_text,
+        gltf.info,
+        max_degree=gltf.MAX_DEGREE,
+        axes="LUF",
     ),
     Format("npz", ".npz", npz.MAGIC, npz.read, npz.write, npz.info, holds=npz.MARK),
     Format(

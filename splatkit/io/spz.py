@@ -153,9 +153,22 @@ def info(path: Path) -> dict[str, Any]:
     )
 
 
+def parse(data: bytes, path: Path) -> Gaussians:
+    """The Gaussians in the bytes of an SPZ file, broken rows included, in the world frame.
+
+    Args:
+        data: all of them.
+        path: of the file that carries them, for error messages.
+    """
+    return _parse(data, path)[0]
+
+
 def _load(path: Path) -> tuple[Gaussians, _Header, str]:
+    return _parse(packing.read_bytes(path), path)
+
+
+def _parse(data: bytes, path: Path) -> tuple[Gaussians, _Header, str]:
     """The Gaussians in the world frame, the header, and the frame of the file."""
-    data = packing.read_bytes(path)
     if data.startswith(GZIP_MAGIC):
         header, streams, extensions = _open_gzip(path, data)
     else:
