@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from splatkit.cli._progress import follow
+from splatkit.export.targets import targets_help
+
+if TYPE_CHECKING:
+    from splatkit.export.convert import Exported
+    from splatkit.export.proof import Proof
+
+Sphere = tuple[float, float, float, float]
+Box = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -17,23 +25,31 @@ class Command:
     """Write a scene in another format, and compare what was written with it."""
 
     source: Positional[Annotated[Path, arg(metavar="IN")]]
-    """A run folder, or a scene file (.ply, .compressed.ply, .spz, .sog, .ksplat, .splat, .npz)."""
-    target: Positional[Annotated[Path, arg(metavar="OUT")]]
-    """The file to write; its ending names the format (all of the above but .ksplat)."""
+    """A run folder, or a scene file of any format."""
+    target_file: Positional[Annotated[Path, arg(metavar="OUT")]]
+    """The file to write; its ending names the format (none is needed with --target)."""
+    target: Annotated[
+        str | None, arg(help=f"Lay the file out for a program.\n\n{targets_help()}")
+    ] = None
     sh_degree: Literal[0, 1, 2, 3, 4] | None = None
     """Drop view-dependent colours above this degree."""
-    crop: tuple[float, float, float, float, float, float] | None = None
-    """Keep what is inside a box: low x y z, high x y z, as "splatkit info" shows them."""
+    max_gaussians: int | None = None
+    """Keep as many: those that show most from the photos' cameras, or from around the scene."""
+    crop: Sphere | Box | None = None
+    """Keep what is inside a box: low x y z, high x y z, as "splatkit info" shows them; or inside a
+    sphere: x y z and its radius."""
     up: Literal["x", "neg-x", "y", "neg-y", "z", "neg-z"] | None = None
     """The axis that points up in IN, where it is not the one that its format says."""
     rotate: tuple[float, float, float] | None = None
     """Turn by degrees about x, then y, then z."""
     scale: float = 1.0
     """Make so many times larger."""
+    precision: Literal["low", "normal", "high"] | None = None
+    """Of .spz (colours that depend on the view: 4, 5 or 8 bits) and .npz (low: 16-bit numbers)."""
     spz_version: Literal[3, 4] | None = None
     """Of .spz files; 3 for readers older than July 2026. Default: 4."""
     no_check: bool = False
-    """Do not read OUT again and compare."""
+    """Do not read OUT again and compare; OUT.check.json is not written."""
     backend: str = "auto"
     """Rasterizer of the comparison: auto, cpu, torch_ref."""
     json: bool = False
@@ -41,29 +57,52 @@ class Command:
 
     def run(self) -> None:
         """Export, and print what was written."""
-        from splatkit.export.convert import ExportOptions, export_scene
+        from splatkit.export.convert import export_scene
+        from splatkit.export.prepare import ExportOptions
+        from splatkit.export.targets import TARGETS
 
         options = ExportOptions(
             crop=self.crop,
+            max_gaussians=self.max_gaussians,
             up=self.up,
             rotate=self.rotate,
             scale=self.scale,
             sh_degree=self.sh_degree,
+            target=self.target,
+            precision=self.precision,
             spz_version=self.spz_version,
             check=not self.no_check,
             backend=self.backend,
         )
-        done = follow(export_scene(self.source, self.target, options))
+        done = follow(export_scene(self.source, self.target_file, options))
         if self.json:
             print(json.dumps(asdict(done) | {"path": str(done.path)}, indent=1))
             return
-        shown = "not compared" if self.no_check else "shows exactly the same"
-        if done.psnr is not None:
-            shown = f"shows the same to {done.psnr:.1f} dB"
-        facts = (
-            f"{done.num_gaussians:,} Gaussians",
-            f"degree {done.sh_degree}",
-            f"{done.bytes:,} bytes",
-            f"{done.bytes / max(done.num_gaussians, 1):.1f} a Gaussian",
-        )
-        print(f"{done.path}: {', '.join(facts)}; {shown}")
+        print(_facts(done))
+        print(_findings(done.proof))
+        if self.target is not None:
+            print(f"in {TARGETS[self.target].program}: {TARGETS[self.target].there}")
+
+
+def _facts(done: Exported) -> str:
+    facts = (
+        f"{done.num_gaussians:,} Gaussians",
+        f"degree {done.sh_degree}",
+        f"{done.bytes:,} bytes",
+        f"{done.bytes / max(done.num_gaussians, 1):.1f} a Gaussian",
+    )
+    return f"{done.path}: {', '.join(facts)}"
+
+
+def _findings(proof: Proof | None) -> str:
+    if proof is None:
+        return "not compared with the scene"
+    same = "exactly the same" if proof.psnr is None else f"the same to {proof.psnr:.1f} dB"
+    side = {
+        "kept": "left and right as they were",
+        "undecided": "left and right cannot be told apart in this scene",
+    }
+    return (
+        f"shows {same} in the worst of {len(proof.views)} views (at least {proof.least_psnr:.0f}); "
+        f"{side[proof.handedness]}; bounds moved by {proof.bounds_moved:.2%}"
+    )

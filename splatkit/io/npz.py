@@ -2,7 +2,7 @@
 
 ``np.load`` opens it without splatkit; all of it is what ``Gaussians`` holds, in the world frame::
 
-    means             float32 [N,3]    centres
+    means             float32 [N,3]    centres (float16 and float64 are read, too)
     quats             float32 [N,4]    wxyz, of any non-zero length
     log_scales        float32 [N,3]    natural logarithm of the standard deviations
     logit_opacities   float32 [N]
@@ -30,7 +30,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from splatkit.core import PARAMETER_NAMES, Gaussians, SplatkitError
+from splatkit.core import PARAMETER_NAMES, Gaussians, SplatkitError, UsageError
 from splatkit.io import _packing as packing
 from splatkit.io.files import atomic_path
 
@@ -54,10 +54,26 @@ def read(path: Path) -> Gaussians:
     return packing.keep_usable(_load(path), path)
 
 
-def write(gaussians: Gaussians, path: Path) -> None:
-    """Write Gaussians atomically, every number as it is in float32."""
+def write(gaussians: Gaussians, path: Path, *, precision: str = "normal") -> None:
+    """Write Gaussians atomically.
+
+    Args:
+        gaussians: any.
+        path: of the file.
+        precision: ``normal`` or ``high``, every number as it is in float32; ``low``, all but the
+            centres in float16.
+
+    Raises:
+        UsageError: there is no such precision.
+    """
+    if precision not in ("low", "normal", "high"):
+        raise UsageError(f"precision: expected low, normal, high; got {precision!r}")
     plain = gaussians.detach().to("cpu").to(torch.float32)
     arrays = {name: tensor.numpy() for name, tensor in plain.parameters().items()}
+    if precision == "low":
+        limit = float(np.finfo(np.float16).max)
+        for name in PARAMETER_NAMES[1:]:
+            arrays[name] = arrays[name].clip(-limit, limit).astype(np.float16)
     arrays[_ANTIALIASED] = np.array(plain.antialiased)
     arrays |= {_EXTRA + name: tensor.numpy() for name, tensor in plain.extra.items()}
     with atomic_path(path) as temporary, temporary.open("wb") as stream:

@@ -9,7 +9,7 @@ from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
 from splatkit.core.sh import MAX_DEGREE
-from splatkit.io import compressed_ply, gltf, ksplat, npz, ply, sog, splat, spz
+from splatkit.io import compressed_ply, gltf, html, ksplat, npz, ply, sog, splat, spz
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ FORMATS: tuple[Format, ...] = (
         spz.info,
         axes="RUB",
         least_psnr=38.0,
-        options=("version",),
+        options=("version", "precision"),
     ),
     Format(
         "glb",
@@ -82,7 +82,27 @@ FORMATS: tuple[Format, ...] = (
         max_degree=gltf.MAX_DEGREE,
         axes="LUF",
     ),
-    Format("npz", ".npz", npz.MAGIC, npz.read, npz.write, npz.info, holds=npz.MARK),
+    Format(
+        "html",
+        ".html",
+        html.MAGIC,
+        html.read,
+        html.write,
+        html.info,
+        holds=html.MARK,
+        least_psnr=45.0,
+        options=("tour",),
+    ),
+    Format(
+        "npz",
+        ".npz",
+        npz.MAGIC,
+        npz.read,
+        npz.write,
+        npz.info,
+        holds=npz.MARK,
+        options=("precision",),
+    ),
     Format(
         "sog",
         ".sog",

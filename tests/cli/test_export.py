@@ -18,7 +18,7 @@ def test_a_scene_in_another_format(tmp_path, capsys):
     assert main(["export", str(SCENE), str(target), "--no-check", "--sh-degree", "1"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"{target}: 40 Gaussians, degree 1, ")
-    assert printed.endswith("; not compared\n")
+    assert printed.endswith("\nnot compared with the scene\n")
     assert info(target)["sh_degree"] == 1
 
 
@@ -34,12 +34,23 @@ def test_turned_and_cropped_as_json(tmp_path, capsys):
     assert after["max"][1] == pytest.approx(2 * before["max"][2], rel=1e-5)
 
 
+def test_for_a_program_inside_a_ball(tmp_path, capsys):
+    words = ["--target", "three", "--crop", "0", "0", "0", "12", "--max-gaussians", "8"]
+    assert main(["export", str(SCENE), str(tmp_path / "a"), *words]) == 0
+    printed = capsys.readouterr().out
+    assert f"{tmp_path / 'a.spz'}: 8 Gaussians, degree 2" in printed
+    assert "left and right as they were" in printed
+    assert "in three.js with Spark: new SplatMesh({url}), nothing to turn" in printed
+    assert (tmp_path / "a.spz.check.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["a.obj"], "expected a file name ending in .compressed.ply, .ply"),
         (["a.ksplat"], "expected a file name ending in"),
-        (["a.ply", "--spz-version", "3"], "--spz-version: expected a target ending in .spz"),
+        (["a.ply", "--spz-version", "3"], "--spz-version: .ply files have no such choice"),
+        (["a.spz", "--target", "unity"], "expected an ending that Unity"),
         (["a.ply", "--crop", "1", "1", "1", "0", "0", "0"], "--crop: expected low x y z below"),
     ],
 )

@@ -1,128 +1,111 @@
-"""``splatkit export``: formats, turns, crops, and the check of what was written."""
+"""``splatkit export``: every pair of formats, what is left behind, and what is refused."""
 
 from __future__ import annotations
 
+import json
 import math
-import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 
-from splatkit.core import Gaussians, SplatkitError, UsageError, drain
-from splatkit.core.sh import basis
-from splatkit.core.transforms import covariance_from_scale_rotation
-from splatkit.export import convert
-from splatkit.export.convert import ExportOptions, export_scene, prepared, rotation_of
-from splatkit.io import read_gaussians, write_gaussians
+from splatkit.core import Note, SplatkitError, UsageError
+from splatkit.export.convert import export_scene
+from splatkit.export.prepare import ExportOptions
+from splatkit.io import FORMATS, read_gaussians, write_gaussians
+from tests.export.clouds import cloud, export
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
 
-def scene(count: int = 60, degree: int = 2, seed: int = 0) -> Gaussians:
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    return Gaussians(
-        means=normal(count, 3) * torch.tensor([1.0, 2.0, 3.0]) + torch.tensor([1.0, -2.0, 4.0]),
-        quats=normal(count, 4),
-        log_scales=normal(count, 3) * 0.3 - 1,
-        logit_opacities=normal(count) * 2,
-        sh=normal(count, (degree + 1) ** 2, 3) * 0.1,
-    )
-
-
-def run(source, target, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return drain(export_scene(source, target, ExportOptions(backend="torch_ref", **options)))
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    """The reference rasterizer compares, and takes its time over large ones."""
-    monkeypatch.setattr(convert, "CHECK_SIZE", (48, 36))
-
-
-WRITTEN = ("ply", "compressed.ply", "spz", "sog", "splat", "npz")
+WRITTEN = [known.suffix for known in FORMATS if known.write is not None]
 
 
 @pytest.mark.parametrize("end", WRITTEN)
 def test_every_pair_of_formats_shows_the_same(tmp_path, end):
-    # Random colours of degree 4 are more than SPZ's 4 bits can show faithfully.
-    write_gaussians(scene(degree=2 if end == "spz" else 4), tmp_path / "first.ply")
-    middle = tmp_path / f"middle.{end}"
-    done = run(tmp_path / "first.ply", middle)
-    assert (done.num_gaussians, done.bytes) == (60, middle.stat().st_size)
+    # Random colours of degree 4 are more than 5 bits can show faithfully.
+    write_gaussians(cloud(degree=2 if end == ".spz" else 4), tmp_path / "first.ply")
+    middle = tmp_path / f"middle{end}"
+    done = export(tmp_path / "first.ply", middle)
+    assert done.num_gaussians == 60
     assert done.sh_degree == read_gaussians(middle).sh_degree
-    assert done.psnr is None or done.psnr > 38
+    assert done.proof is not None
+    assert done.proof.faults == []
+    # The way from this format to each of the others: places and opacities stay what they were.
+    before = cloud()
     for last in WRITTEN:
-        target = tmp_path / f"last.{last}"
-        assert run(middle, target, check=False).num_gaussians == 60
-        means = read_gaussians(target).means
-        assert float(torch.cdist(scene().means, means).min(1).values.max()) < 0.02
+        target = tmp_path / f"last{last}"
+        assert export(middle, target, check=False).num_gaussians == 60
+        after = read_gaussians(target)
+        distances, nearest = torch.cdist(after.means, before.means).min(1)
+        assert float(distances.max()) < 0.02
+        assert len(nearest.unique()) == 60
+        assert float((after.opacities - before.opacities[nearest]).abs().max()) < 0.02
 
 
-def test_axes_that_pointed_up_point_up():
-    for name, axis in convert.UP.items():
-        turn = rotation_of(ExportOptions(up=name))
-        assert turn is not None
-        start = torch.tensor(axis, dtype=torch.float64)
-        assert torch.equal(turn @ start, torch.tensor([0.0, -1, 0], dtype=torch.float64))
-        assert float(torch.linalg.det(turn)) == 1.0
+def test_what_the_check_found_lies_beside_the_file(tmp_path):
+    write_gaussians(cloud(), tmp_path / "a.ply")
+    done = export(tmp_path / "a.ply", tmp_path / "b.spz")
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"a.ply", "b.spz", "b.spz.check.json"}
+    told = json.loads((tmp_path / "b.spz.check.json").read_text())
+    assert told["psnr"] == done.proof.psnr > 38
+    assert told["handedness"] == "kept"
+    assert (told["num_gaussians"], told["bytes"]) == (60, (tmp_path / "b.spz").stat().st_size)
+    assert told["faults"] == []
 
 
-def test_turns_are_about_x_then_y_then_z_by_the_right_hand():
-    def turned(rotate, point):
-        matrix = rotation_of(ExportOptions(rotate=rotate))
-        assert matrix is not None
-        return matrix @ torch.tensor(point, dtype=torch.float64)
-
-    close = {"rtol": 0, "atol": 1e-12}
-    expect = [((90, 0, 0), (0, 1, 0), (0, 0, 1)), ((0, 90, 0), (0, 0, 1), (1, 0, 0)),
-              ((0, 0, 90), (1, 0, 0), (0, 1, 0)), ((90, 90, 0), (0, 1, 0), (1, 0, 0))]  # fmt: skip
-    for rotate, point, goal in expect:
-        goal = torch.tensor(goal, dtype=torch.float64)
-        torch.testing.assert_close(turned(rotate, point), goal, **close)
-
-
-def test_shape_place_and_colour_turn_together():
-    before = scene().to(torch.float64)
-    options = ExportOptions(up="z", rotate=(10, 20, 30), scale=2.5)
-    after = prepared(before, options)
-    turn = rotation_of(options)
-    torch.testing.assert_close(after.means, 2.5 * before.means @ turn.mT)
-    covariances = covariance_from_scale_rotation(before.scales, before.quats)
-    torch.testing.assert_close(
-        covariance_from_scale_rotation(after.scales, after.quats),
-        2.5**2 * turn @ covariances @ turn.mT,
-    )
-    direction = torch.tensor([0.36, 0.48, 0.8], dtype=torch.float64)
-    torch.testing.assert_close(
-        torch.einsum("k,nkc->nc", basis(2, turn @ direction), after.sh),
-        torch.einsum("k,nkc->nc", basis(2, direction), before.sh),
-    )
+def test_a_file_that_fails_does_not_get_its_name(tmp_path):
+    # SPZ holds base colours up to 1.44 only.
+    glowing = cloud(degree=0)
+    glowing = replace(glowing, sh=glowing.sh + 8, logit_opacities=glowing.logit_opacities - 4)
+    write_gaussians(glowing, tmp_path / "a.ply")
+    (tmp_path / "b.spz").write_bytes(b"what was there")
+    with pytest.raises(SplatkitError, match=r"b\.spz: not kept, .* dB \(expected 38\)"):
+        export(tmp_path / "a.ply", tmp_path / "b.spz")
+    assert (tmp_path / "b.spz").read_bytes() == b"what was there"
+    assert {file.name for file in tmp_path.iterdir()} == {"a.ply", "b.spz"}
+    assert export(tmp_path / "a.ply", tmp_path / "b.spz", check=False).proof is None
+    # The colours that .splat clamps are no fault of its writer; a warning names them.
+    done = export(tmp_path / "a.ply", tmp_path / "b.splat")
+    assert done.proof.psnr > 40
 
 
-def test_crop_and_degree():
-    before = scene()
-    box = (0.0, -3.0, 0.0, 2.0, 0.0, 9.0)
-    after = prepared(before, ExportOptions(crop=box, sh_degree=1))
-    inside = [all(box[i] <= v <= box[i + 3] for i, v in enumerate(m)) for m in before.means]
-    assert 0 < sum(inside) < 60
-    assert len(after) == sum(inside)
-    assert after.sh_degree == 1
-    assert prepared(before, ExportOptions(sh_degree=4)).sh_degree == 2
-    with pytest.raises(UsageError, match="none of the 60 Gaussians"):
-        prepared(before, ExportOptions(crop=(90.0, 90, 90, 91, 91, 91)))
+def test_warnings_name_the_file_and_not_the_temporary(tmp_path):
+    write_gaussians(cloud(), tmp_path / "a.ply")
+    events = list(export_scene(tmp_path / "a.ply", tmp_path / "b.splat", ExportOptions()))
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert f"{tmp_path / 'b.splat'}: .splat does not hold harmonics above degree 0" in notes
 
 
-def test_spz_versions(tmp_path):
-    write_gaussians(scene(), tmp_path / "a.ply")
-    run(tmp_path / "a.ply", tmp_path / "b.spz", spz_version=3)
+def test_a_stopped_export_leaves_nothing(tmp_path):
+    write_gaussians(cloud(), tmp_path / "a.ply")
+    work = export_scene(tmp_path / "a.ply", tmp_path / "b.ply", ExportOptions())
+    for _ in range(4):
+        next(work)
+    work.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.ply"]
+
+
+def test_precision_and_versions_of_spz(tmp_path):
+    write_gaussians(cloud(400, 3), tmp_path / "a.ply")
+    sizes, decibels = [], []
+    for precision in ("low", "normal", "high"):
+        done = export(tmp_path / "a.ply", tmp_path / "b.spz", precision=precision, check=False)
+        sizes.append(done.bytes)
+        error = read_gaussians(tmp_path / "b.spz").sh - cloud(400, 3).sh
+        decibels.append(float(error[:, 1:].square().mean()))
+    assert sizes == sorted(sizes)
+    assert decibels == sorted(decibels, reverse=True)
+    export(tmp_path / "a.ply", tmp_path / "b.spz", spz_version=3, check=False)
     assert (tmp_path / "b.spz").read_bytes()[:2] == b"\x1f\x8b"
-    run(tmp_path / "a.ply", tmp_path / "b.spz")
+    export(tmp_path / "a.ply", tmp_path / "b.spz", check=False)
     assert (tmp_path / "b.spz").read_bytes()[:4] == b"NGSP"
+
+
+def test_an_empty_scene_is_written(tmp_path):
+    write_gaussians(cloud(0), tmp_path / "a.ply")
+    done = export(tmp_path / "a.ply", tmp_path / "b.spz")
+    assert (done.num_gaussians, done.proof.psnr) == (0, None)
 
 
 @pytest.mark.parametrize(
@@ -130,47 +113,24 @@ def test_spz_versions(tmp_path):
     [
         ({"up": "w"}, "--up: expected one of x, neg-x"),
         ({"sh_degree": 5}, "--sh-degree: expected 0 to 4, got 5"),
+        ({"max_gaussians": 0}, "--max-gaussians: expected 1 or more, got 0"),
         ({"scale": -1.0}, "--scale: expected a positive number"),
         ({"rotate": (math.nan, 0, 0)}, "--rotate"),
         ({"crop": (1.0, 0, 0, 0, 1, 1)}, "--crop: expected low x y z below"),
-        ({"spz_version": 3}, "--spz-version: expected a target ending in .spz"),
+        ({"crop": (1.0, 0, 0, -1)}, "--crop: expected a radius above 0, got -1"),
+        ({"crop": (1.0, 0)}, "--crop: expected 6 numbers"),
+        ({"target": "maya"}, "--target: expected one of blender, unreal"),
+        ({"spz_version": 3}, r"--spz-version: \.ply files have no such choice"),
+        ({"precision": "high"}, r"--precision: \.ply files have no such choice"),
     ],
 )
 def test_options_that_cannot_be(tmp_path, options, message):
     with pytest.raises(UsageError, match=message):
-        run(tmp_path / "absent.ply", tmp_path / "b.ply", **options)
+        export(tmp_path / "absent.ply", tmp_path / "b.ply", **options)
 
 
 def test_a_target_of_no_format_is_refused_before_reading(tmp_path):
     with pytest.raises(UsageError, match=r"b\.obj: expected a file name ending in"):
-        run(tmp_path / "absent.ply", tmp_path / "b.obj")
-
-
-def test_what_a_format_cannot_show_is_an_error(tmp_path):
-    # SPZ holds base colours up to 1.44 only.
-    glowing = scene(degree=0)
-    glowing = replace(glowing, sh=glowing.sh + 8, logit_opacities=glowing.logit_opacities - 4)
-    write_gaussians(glowing, tmp_path / "a.ply")
-    with pytest.raises(SplatkitError, match=r"dB only \(expected 38\).*--no-check"):
-        run(tmp_path / "a.ply", tmp_path / "b.spz")
-    assert run(tmp_path / "a.ply", tmp_path / "b.spz", check=False).psnr is None
-    # The colours that .splat clamps are no fault of its writer; a warning names them.
-    assert run(tmp_path / "a.ply", tmp_path / "b.splat").psnr > 40
-
-
-def test_the_check_sees_a_mirrored_file(tmp_path, monkeypatch):
-    write_gaussians(scene(), tmp_path / "a.ply")
-
-    def mirrored(path):
-        read = read_gaussians(path)
-        return replace(read, means=read.means * torch.tensor([-1.0, 1, 1]))
-
-    monkeypatch.setattr(convert, "read_gaussians", mirrored)
-    with pytest.raises(SplatkitError, match="dB only"):
-        run(tmp_path / "a.ply", tmp_path / "b.ply")
-
-
-def test_an_empty_scene_is_written(tmp_path):
-    write_gaussians(scene(0), tmp_path / "a.ply")
-    done = run(tmp_path / "a.ply", tmp_path / "b.spz")
-    assert (done.num_gaussians, done.psnr) == (0, None)
+        export(tmp_path / "absent.ply", tmp_path / "b.obj")
+    with pytest.raises(UsageError, match="expected the name of a file to write, got a folder"):
+        export(tmp_path / "absent.ply", tmp_path)
