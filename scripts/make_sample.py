@@ -32,6 +32,8 @@ FOCAL_35MM = 35
 DEPTH_DIVISOR = 3
 EXPOSURE = 1.5
 TARGET = np.array([0.0, -0.12, 0.0])
+STEPS_BACK = ((104, 24, 1.95, 0.0), (45, 50, 2.2, 0.3), (-45, 50, 2.2, 0.3), (-104, 24, 1.95, 0.0))
+"""Azimuth and elevation in degrees, distance, and y of the point looked at."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Options:
     size: int = 1008
     """Width of the photos in pixels; the height is two thirds of it."""
     photos: int = 36
-    """Number of photos on the path."""
+    """Number of photos on the arc; four that step back follow."""
     only: tuple[int, ...] = ()
     """Numbers of the photos to make (1 is the first); all when empty."""
     quality: int = 80
@@ -65,6 +67,22 @@ def camera_path(count: int, seed: int) -> list[np.ndarray]:
         target = TARGET + rng.uniform(-0.02, 0.02, 3)
         away = np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation),
                          -np.cos(azimuth) * np.cos(elevation)])  # fmt: skip
+        views.append(look_at(target + distance * away, target))
+    return views
+
+
+def steps_back() -> list[np.ndarray]:
+    """Return world-to-camera matrices [4, 4] of the four photos that show what lies around.
+
+    Photos from one distance see the floor and the walls beside the table only at their edges,
+    each piece in one or two of them: too few to place it. One step back at both ends of the arc
+    and two looks from above give every such piece more views.
+    """
+    views = []
+    for azimuth, elevation, distance, below in STEPS_BACK:
+        a, e = np.radians((azimuth, elevation))
+        away = np.array([np.sin(a) * np.cos(e), -np.sin(e), -np.cos(a) * np.cos(e)])
+        target = np.array([0.0, below, 0.0])
         views.append(look_at(target + distance * away, target))
     return views
 
@@ -192,7 +210,8 @@ def save_photo(pixels: np.ndarray, path: Path, quality: int) -> None:
     exif.get_ifd(0x8769).update({0x920A: float(FOCAL_35MM), 0xA405: FOCAL_35MM})
     partial = path.with_suffix(".partial")
     image = Image.fromarray(pixels)
-    image.save(partial, "JPEG", quality=quality, subsampling="4:2:0", optimize=True, exif=exif)
+    image.save(partial, "JPEG", quality=quality, subsampling="4:2:0", optimize=True, progressive=True,
+               exif=exif)
     partial.replace(path)
 
 
@@ -243,16 +262,16 @@ def main(options: Options) -> None:
     parts = sample_scene.build(options.seed)
     arc = camera_path(options.photos, options.seed)
     order = stands(options.photos)
-    views = [arc[place] for place in order]
+    views = [arc[place] for place in order] + steps_back()
     save_mesh(parts, options.out / "truth" / "mesh.ply")
     save_cameras(views, options, options.out / "truth" / "cameras.json")
     scene = mitsuba_scene(parts)
-    wanted = [k - 1 for k in options.only] or range(options.photos)
+    wanted = [k - 1 for k in options.only] or range(len(views))
     for k in wanted:
         started = time.perf_counter()
         path = photos / name(k)
         if not path.exists():
-            pixels = render_photo(scene, views[k], options, options.seed + order[k])
+            pixels = render_photo(scene, views[k], options, options.seed + (order[k] if k < len(order) else k))
             save_photo(pixels, path, options.quality)
         png = depth / path.with_suffix(".png").name
         if not png.exists():
