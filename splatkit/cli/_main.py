@@ -19,6 +19,7 @@ COMMANDS = {
     "view": "Look at a scene in the browser.",
     "render": "Make videos or pictures of a scene.",
     "eval": "Measure a trained scene on its held-out photos.",
+    "report": "Write the page of a run, or of two side by side.",
     "ingest": "Only find the cameras of a folder of photos.",
     "export": "Write a scene in another format.",
     "info": "Say what is in a scene file.",

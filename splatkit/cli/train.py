@@ -97,6 +97,7 @@ def summary(stats: dict[str, Any], folder: RunFolder) -> str:
         ("held-out photos", figures(stats)),
         ("comparisons", folder.renders),
         ("statistics", folder.stats),
+        ("report", folder.report),
         ("look at it", f"splatkit view {folder.root}"),
         ("make videos", f"splatkit render {folder.root}"),
     ]

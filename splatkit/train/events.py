@@ -67,6 +67,29 @@ class Saved(Event):
 
 
 @dataclass(frozen=True)
+class Measured(Event):
+    """A few held-out photos were compared while training goes on."""
+
+    step: int
+    psnr: float
+    """Mean in dB; nothing is learned from it."""
+    photos: int
+    """How many were compared."""
+
+
+@dataclass(frozen=True)
+class StageDone(Event):
+    """One stage of the work has ended."""
+
+    stage: str
+    """Plain words ("Training")."""
+    seconds: float
+    """Time in this session."""
+    memory_bytes: int | None
+    """Largest memory that this process was seen to hold; None where the system does not tell."""
+
+
+@dataclass(frozen=True)
 class Evaluated(Event):
     """Held-out photos were compared."""
 

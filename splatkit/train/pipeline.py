@@ -17,10 +17,13 @@ from splatkit.render import get_backend
 from splatkit.train.config import TrainConfig, plain
 from splatkit.train.evaluate import agreement, evaluate
 from splatkit.train.events import Evaluated, Ingested, Saved
+from splatkit.train.machine import describe_machine, timed
 from splatkit.train.photos import load_views
+from splatkit.train.report import write_report
 from splatkit.train.run_folder import RunFolder, logged, read_log
 from splatkit.train.stats import compared, make_stats
 from splatkit.train.trainer import train
+from splatkit.train.watch import watched, watched_photos
 
 LEAST_EXPORT_PSNR = 60.0
 """dB between the scene and what its file gives back."""
@@ -54,9 +57,15 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
 
 def _stages(source: Path, folder: RunFolder, config: TrainConfig) -> Generator[Event, None, None]:
     start = time.perf_counter()
-    scene = load_scene((yield from ingest(source, folder.scene, config.ingest)))
+    scene_folder = yield from timed("Finding cameras", ingest(source, folder.scene, config.ingest))
+    scene = load_scene(scene_folder)
     yield Ingested(time.perf_counter() - start, len(scene.photos), len(scene.points))
-    gaussians = yield from train(scene, folder.root, config)
+    views = yield from load_views(
+        watched_photos(scene.held_out_photos), config.picture_size, scene.background
+    )
+    gaussians = yield from watched(
+        train(scene, folder.root, config), views, scene.background, get_backend(config.backend)
+    )
     yield from finish(scene, gaussians, folder, config)
 
 
@@ -68,27 +77,15 @@ def finish(
     Returns:
         The contents of ``eval/stats.json``.
     """
-    write_gaussians(gaussians, folder.ply)
-    yield Saved(folder.ply, "scene")
     backend = get_backend(config.backend)
+    exported, export_psnr = yield from timed("Export", _export(scene, gaussians, folder, config))
     views = yield from load_views(
         scene.held_out_photos, config.picture_size, scene.background, config.threads
     )
-    check_views = views[:_CHECKED_VIEWS] or (
-        yield from load_views(
-            scene.training_photos[:_CHECKED_VIEWS], config.picture_size, scene.background
-        )
-    )
-    exported = read_gaussians(folder.ply)
-    export_psnr = agreement(gaussians, exported, check_views, scene.background, backend)
-    if export_psnr < LEAST_EXPORT_PSNR:
-        raise SplatkitError(
-            f"{folder.ply}: expected renders of the file within {LEAST_EXPORT_PSNR:.0f} dB of the "
-            f"scene's, got {export_psnr:.1f} dB; the checkpoint in {folder.checkpoints} is intact"
-        )
     # The figures are those of the file that people take away.
-    results = yield from evaluate(
-        exported, views, scene.background, backend=backend, pictures=folder.renders
+    results = yield from timed(
+        "Comparing photos",
+        evaluate(exported, views, scene.background, backend=backend, pictures=folder.renders),
     )
     log = read_log(folder.log)
     finished = [r for r in log if r.get("event") == "Finished"]
@@ -102,14 +99,38 @@ def finish(
             "seconds_ingest": sum(r["seconds"] for r in log if r.get("event") == "Ingested"),
             "seconds_train": finished[-1]["seconds"] if finished else 0.0,
             "num_gaussians": len(exported),
+            "machine": describe_machine(),
             "export_psnr": export_psnr,
             "seed": config.seed,
         },
     )
     write_json(folder.stats, stats)
     yield Saved(folder.stats, "statistics")
+    write_report([folder.root], folder.report)
+    yield Saved(folder.report, "report")
     yield Evaluated(stats)
     return stats
+
+
+def _export(
+    scene: Scene, gaussians: Gaussians, folder: RunFolder, config: TrainConfig
+) -> Generator[Event, None, tuple[Gaussians, float]]:
+    """Write the scene and read it again: what came back, and its likeness in dB."""
+    write_gaussians(gaussians, folder.ply)
+    yield Saved(folder.ply, "scene")
+    photos = scene.held_out_photos or scene.training_photos
+    views = yield from load_views(
+        photos[:_CHECKED_VIEWS], config.picture_size, scene.background, config.threads
+    )
+    exported = read_gaussians(folder.ply)
+    backend = get_backend(config.backend)
+    decibels = agreement(gaussians, exported, views, scene.background, backend)
+    if decibels < LEAST_EXPORT_PSNR:
+        raise SplatkitError(
+            f"{folder.ply}: expected renders of the file within {LEAST_EXPORT_PSNR:.0f} dB of the "
+            f"scene's, got {decibels:.1f} dB; the checkpoint in {folder.checkpoints} is intact"
+        )
+    return exported, decibels
 
 
 def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dict[str, Any]]:
@@ -142,5 +163,7 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
     stats |= compared(results) | {"backend": get_backend(backend).name}
     write_json(folder.stats, stats)
     yield Saved(folder.stats, "statistics")
+    write_report([folder.root], folder.report)
+    yield Saved(folder.report, "report")
     yield Evaluated(stats)
     return stats

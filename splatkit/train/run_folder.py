@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from splatkit.core import Event, Gaussians
+from splatkit.train.events import StepDone
+from splatkit.train.machine import resident_bytes
 
 T = TypeVar("T")
 
@@ -52,6 +54,11 @@ class RunFolder:
         return self.root / "eval" / "stats.json"
 
     @property
+    def report(self) -> Path:
+        """The run as one page for people."""
+        return self.root / "report.html"
+
+    @property
     def log(self) -> Path:
         """One JSON document a line, one line an event."""
         return self.root / "log.jsonl"
@@ -90,6 +97,8 @@ def _capture(work: Generator[Event, None, T], result: list[T]) -> Generator[Even
 def _record(event: Event) -> dict[str, Any]:
     values = {f.name: getattr(event, f.name) for f in fields(event)}
     plain = {k: _plain(v) for k, v in values.items() if not isinstance(v, Gaussians)}
+    if isinstance(event, StepDone):
+        plain["memory_bytes"] = resident_bytes()
     return {"time": datetime.now(UTC).isoformat(), "event": type(event).__name__, **plain}
 
 

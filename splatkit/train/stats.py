@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 from dataclasses import asdict, fields
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from splatkit import __version__
 from splatkit.core import Scene
 from splatkit.train.evaluate import Comparison
+from splatkit.train.machine import device_name, peak_memory_bytes
 
 FIGURES = tuple(f.name for f in fields(Comparison) if f.name != "name")
 """What is measured on each photo: psnr, ssim, psnr_cc, ssim_cc, lpips."""
@@ -61,25 +59,3 @@ def compared(results: list[Comparison]) -> dict[str, Any]:
         return fmean(values) if values and None not in values else None
 
     return {"mean": {figure: mean(figure) for figure in FIGURES}, "per_photo": photos}
-
-
-def device_name() -> str:
-    """The processor, as far as the system tells."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def peak_memory_bytes() -> int | None:
-    """Largest resident memory of this process so far; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

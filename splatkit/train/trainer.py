@@ -18,6 +18,7 @@ from splatkit.train.config import TrainConfig
 from splatkit.train.events import Finished, Saved, Started, StepDone
 from splatkit.train.initialize import initialize
 from splatkit.train.interrupts import interrupts_deferred
+from splatkit.train.machine import timed
 from splatkit.train.photos import View, load_views
 from splatkit.train.schedule import Pace, sh_degree_at
 from splatkit.train.shell import unseen_shell
@@ -58,16 +59,17 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
             f"{len(scene.held_out_photos)} are held out; add photos or use --test-every 0"
         )
     backend = get_backend(config.backend)
-    views = yield from load_views(
-        scene.training_photos, config.picture_size, scene.background, config.threads
+    views = yield from timed(
+        "Loading photos",
+        load_views(scene.training_photos, config.picture_size, scene.background, config.threads),
     )
-    state = yield from _start_state(scene, views, run, config)
+    state = yield from timed("First Gaussians", _start_state(scene, views, run, config))
     # Finding the first Gaussians is part of the training time.
     state.seconds += time.perf_counter() - began
     trainer = Trainer(scene, views, config, backend, state)
     yield _started(trainer, resumed_step=state.step)
     try:
-        yield from _loop(trainer, run)
+        yield from timed("Training", _loop(trainer, run))
     except (KeyboardInterrupt, GeneratorExit):
         trainer.save(run)
         raise

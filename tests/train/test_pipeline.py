@@ -18,7 +18,7 @@ from tests.train.photographed import events_of, make_scene
 STATS = {
     "scene", "device", "backend", "iterations", "seconds_ingest", "seconds_train",
     "num_gaussians", "peak_memory_bytes", "photos", "mean", "per_photo", "seed", "version",
-    "export_psnr",
+    "export_psnr", "machine",
 }  # fmt: skip
 
 

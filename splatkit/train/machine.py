@@ -1,0 +1,124 @@
+"""The machine that a run had: its name, its memory, and how much of that the run took."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from splatkit import __version__
+from splatkit.core import Event
+from splatkit.train.events import StageDone
+
+T = TypeVar("T")
+
+
+def describe_machine() -> dict[str, Any]:
+    """What figures of time and memory depend on, in words and numbers for people."""
+    return {
+        "device": device_name(),
+        "cores": os.cpu_count(),
+        "memory_bytes": total_memory_bytes(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "splatkit": __version__,
+    }
+
+
+def device_name() -> str:
+    """The processor, as far as the system tells."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def total_memory_bytes() -> int | None:
+    """Physical memory, or the container's limit where that is lower; None where untold."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+    limit = _number_in(Path("/sys/fs/cgroup/memory.max"))
+    return total if limit is None else min(total, limit)
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that is free for this process now; None where the system does not tell."""
+    free = None
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        return None
+    limit = _number_in(Path("/sys/fs/cgroup/memory.max"))
+    used = _number_in(Path("/sys/fs/cgroup/memory.current"))
+    if free is not None and limit is not None and used is not None:
+        free = min(free, max(0, limit - used))
+    return free
+
+
+def resident_bytes() -> int | None:
+    """Memory that this process holds now; its peak where the system tells no more, or None."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return peak_memory_bytes()
+
+
+def peak_memory_bytes() -> int | None:
+    """Largest resident memory of this process so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def timed(stage: str, work: Generator[Event, None, T]) -> Generator[Event, None, T]:
+    """Pass a stage's events on and tell at its end how long it took and what memory it held.
+
+    Memory is looked at between events, so that a short peak may be missed.
+
+    Args:
+        stage: plain words for the reader.
+        work: yields events and returns a result.
+    """
+    began = time.perf_counter()
+    peak = resident_bytes()
+    try:
+        while True:
+            yield next(work)
+            peak = _larger(peak, resident_bytes())
+    except StopIteration as stop:
+        result: T = stop.value
+    finally:
+        work.close()
+    yield StageDone(stage, time.perf_counter() - began, _larger(peak, resident_bytes()))
+    return result
+
+
+def _larger(first: int | None, second: int | None) -> int | None:
+    return max(filter(None, (first, second)), default=None)
+
+
+def _number_in(path: Path) -> int | None:
+    """The whole number that a file of the system holds; None for "max" or no such file."""
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
