@@ -11,6 +11,7 @@ from splatkit import _native
 from splatkit.core import Cameras, Gaussians, check
 from splatkit.core.errors import SplatkitError
 from splatkit.render.backends._cpu_finish import MovingHarmonics, finish
+from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import (
     AdamState,
     DensityStatistics,
@@ -18,24 +19,6 @@ from splatkit.render.backends.base import (
     UpdateOptions,
 )
 from splatkit.render.screen import RECORD_SIZE, ScreenSplats
-
-
-class Workspace:
-    """Tensors by name, handed out again as long as they are large enough."""
-
-    def __init__(self) -> None:
-        self._memory: dict[str, Tensor] = {}
-
-    def take(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """A contiguous tensor of undefined content that shares memory with the last of its name."""
-        count = 1
-        for size in shape:
-            count *= size
-        memory = self._memory.get(name)
-        if memory is None or memory.numel() < count:
-            # Some room above, because the number of visible Gaussians changes from step to step.
-            self._memory[name] = memory = torch.empty(count + count // 8, dtype=dtype)
-        return memory[:count].view(shape)
 
 
 @dataclass(frozen=True)
