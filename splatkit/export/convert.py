@@ -24,7 +24,6 @@ from splatkit.export.prepare import (
     cameras_turned,
     cropped,
     laid_out,
-    rotation_of,
     turned,
     writer_options,
 )
@@ -177,7 +176,7 @@ def _for_pages(opened: OpenScene, form: Format, options: ExportOptions) -> dict[
     """Views and a walk, for formats that carry them beside the scene."""
     if "tour" not in form.options:
         return {}
-    return {"tour": tour_of(opened, rotation_of(options), options.scale)}
+    return {"tour": tour_of(opened, options)}
 
 
 def _notes(

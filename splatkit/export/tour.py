@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from splatkit.core import Cameras, camera_of
+from splatkit.core import camera_of
 from splatkit.export.opening import OpenScene
+from splatkit.export.prepare import ExportOptions, cameras_turned, rotation_of
 from splatkit.io.html import NamedView, Tour
 from splatkit.render.paths import captured, circle, focus_of, framing
 
@@ -19,14 +19,14 @@ CIRCLE_SECONDS = 24.0
 _CIRCLE_SHAPE = (1280, 720)
 
 
-def tour_of(scene: OpenScene, rotation: Tensor | None = None, scale: float = 1.0) -> Tour:
+def tour_of(scene: OpenScene, options: ExportOptions | None = None) -> Tour:
     """The views of a scene and a walk: through its photos, or around it where there are none.
 
     Args:
         scene: as it was opened.
-        rotation: [3,3] that the Gaussians were turned by since.
-        scale: that they were made larger by, after turning.
+        options: how the Gaussians were turned and scaled since; not at all when None.
     """
+    options = options or ExportOptions()
     photos = scene.photos
     if photos:
         middle = photos[len(photos) // 2]
@@ -49,22 +49,14 @@ def tour_of(scene: OpenScene, rotation: Tensor | None = None, scale: float = 1.0
         views = [
             NamedView(name, path[i * quarter : i * quarter + 1]) for i, name in enumerate(names)
         ]
-    turn = torch.eye(3, dtype=torch.float64) if rotation is None else rotation.double()
+    turn = rotation_of(options)
     return Tour(
         title=scene.name,
-        views=[NamedView(view.name, _moved(view.camera, turn, scale)) for view in views],
+        views=[NamedView(view.name, cameras_turned(view.camera, options)) for view in views],
         first=first,
-        path=_moved(path, turn, scale),
+        path=cameras_turned(path, options),
         seconds=seconds,
         closed=not photos,
-        focus=scale * turn @ focus,
+        focus=options.scale * (focus if turn is None else turn @ focus),
         background=scene.background,
     )
-
-
-def _moved(cameras: Cameras, turn: Tensor, scale: float) -> Cameras:
-    """The cameras in the world after x' = scale * turn x."""
-    viewmats = cameras.viewmats.double().clone()
-    viewmats[:, :3, :3] = viewmats[:, :3, :3] @ turn.mT
-    viewmats[:, :3, 3] *= scale
-    return Cameras(viewmats, cameras.Ks, cameras.width, cameras.height, cameras.model)
