@@ -71,7 +71,7 @@ def test_cameras_are_rigid_upright_and_look_at_the_table():
     assert np.allclose(np.linalg.det(rotations), 1)
     assert np.allclose(VIEWMATS[:, 3], (0, 0, 0, 1))
     assert np.allclose(rotations[:, 0, 1], 0, atol=1e-7), "a camera is not level"
-    assert (rotations[:, 1, 1] > 0.7).all(), "image down is not world down (y)"
+    assert (rotations[:, 1, 1] > 0.6).all(), "image down is not world down (y)"
     centres = -np.einsum("cji,cj->ci", rotations, VIEWMATS[:, :3, 3])
     assert (centres[:, 1] < -0.2).all(), "a camera is not above the table (up is -y)"
     for viewmat in VIEWMATS:
