@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,19 @@ def placed(gaussians: Gaussians, world_from_file: Tensor) -> Gaussians:
         extra=gaussians.extra,
         antialiased=gaussians.antialiased,
     )
+
+
+def together(parts: list[Gaussians]) -> Gaussians:
+    """All parts as one, with the harmonics of the highest degree among them."""
+    if len(parts) == 1:
+        return parts[0]
+    most = max(part.sh.shape[1] for part in parts)
+    filled = [
+        replace(part, sh=torch.nn.functional.pad(part.sh, (0, 0, 0, most - part.sh.shape[1])))
+        for part in parts
+    ]
+    whole = Gaussians.concatenate(filled)
+    return replace(whole, antialiased=all(part.antialiased for part in parts))
 
 
 def check_placement(path: Path, matrix: Tensor) -> Tensor:

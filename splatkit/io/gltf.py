@@ -281,7 +281,7 @@ def _load(path: Path) -> tuple[Gaussians, GltfFile, str]:
                 "(a mesh?)"
             )
         return _room(0, 1), file, "none"
-    return _together(parts), file, ", ".join(sorted(storage))
+    return linear.together(parts), file, ", ".join(sorted(storage))
 
 
 def _bytes_of(degree: int) -> int:
@@ -297,19 +297,6 @@ def _room(count: int, coefficients: int) -> Gaussians:
         logit_opacities=torch.empty(count),
         sh=torch.empty(count, coefficients, 3),
     )
-
-
-def _together(parts: list[Gaussians]) -> Gaussians:
-    """All parts as one, with the harmonics of the highest degree among them."""
-    if len(parts) == 1:
-        return parts[0]
-    most = max(part.sh.shape[1] for part in parts)
-    filled = [
-        replace(part, sh=torch.nn.functional.pad(part.sh, (0, 0, 0, most - part.sh.shape[1])))
-        for part in parts
-    ]
-    whole = Gaussians.concatenate(filled)
-    return replace(whole, antialiased=all(part.antialiased for part in parts))
 
 
 def _packed(file: GltfFile, splats: Mapping[str, Any]) -> bytes | None:

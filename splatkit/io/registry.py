@@ -9,7 +9,7 @@ from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
 from splatkit.core.sh import MAX_DEGREE
-from splatkit.io import compressed_ply, gltf, html, ksplat, npz, ply, sog, splat, spz
+from splatkit.io import compressed_ply, gltf, html, ksplat, npz, ply, sog, splat, spz, usd
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,47 @@ FORMATS: tuple[Format, ...] = (
         npz.info,
         holds=npz.MARK,
         options=("precision",),
+    ),
+    Format(
+        "usdz",
+        ".usdz",
+        usd.ZIP_MAGIC,
+        usd.read,
+        usd.write,
+        usd.info,
+        holds=usd.ZIP_MARK,
+        max_degree=usd.MAX_DEGREE,
+        axes="RFU",
+    ),
+    Format(
+        "usda",
+        ".usda",
+        usd.TEXT_MAGIC,
+        usd.read,
+        usd.write,
+        usd.info,
+        max_degree=usd.MAX_DEGREE,
+        axes="RFU",
+    ),
+    Format(
+        "usdc",
+        ".usdc",
+        usd.BINARY_MAGIC,
+        usd.read,
+        usd.write,
+        usd.info,
+        max_degree=usd.MAX_DEGREE,
+        axes="RFU",
+    ),
+    Format(
+        "usd",
+        ".usd",
+        usd.BINARY_MAGIC,
+        usd.read,
+        usd.write,
+        usd.info,
+        max_degree=usd.MAX_DEGREE,
+        axes="RFU",
     ),
     Format(
         "sog",
