@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,16 @@ class Started(Event):
 
 
 @dataclass(frozen=True)
+class Controls:
+    """What a listener may do with a run while it handles a ``StepDone``."""
+
+    save: Callable[[], Path]
+    """Write a checkpoint now; returns its file."""
+    leave_out: Callable[[float], None]
+    """Do not count that many seconds as training: the listener has paused the run."""
+
+
+@dataclass(frozen=True)
 class StepDone(Event):
     """A step is done; sent a few times a second, and for the last step."""
 
@@ -55,6 +66,8 @@ class StepDone(Event):
     """Estimated training time left."""
     gaussians: Gaussians = field(repr=False)
     """The live scene: clone what is kept beyond this event."""
+    controls: Controls | None = field(default=None, repr=False)
+    """None where nothing listens for wishes (tests, recorded runs)."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from splatkit.core import Event, Gaussians
-from splatkit.train.events import StepDone
+from splatkit.train.events import Controls, StepDone
 from splatkit.train.machine import resident_bytes
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ def _capture(work: Generator[Event, None, T], result: list[T]) -> Generator[Even
 
 def _record(event: Event) -> dict[str, Any]:
     values = {f.name: getattr(event, f.name) for f in fields(event)}
-    plain = {k: _plain(v) for k, v in values.items() if not isinstance(v, Gaussians)}
+    plain = {k: _plain(v) for k, v in values.items() if not isinstance(v, Gaussians | Controls)}
     if isinstance(event, StepDone):
         plain["memory_bytes"] = resident_bytes()
     return {"time": datetime.now(UTC).isoformat(), "event": type(event).__name__, **plain}

@@ -63,6 +63,11 @@ class Clock:
         self._unit = unit if self._unit == 0 else self._unit + weight * (unit - self._unit)
         self._rate = 1 / took if self._rate == 0 else self._rate + weight * (1 / took - self._rate)
 
+    def leave_out(self, seconds: float) -> None:
+        """Take a pause of that length out of the time measured so far."""
+        self._start += seconds
+        self._last += seconds
+
     def seconds_for(self, progress: float, steps: int) -> float:
         """Time that ``steps`` evenly spread steps from ``progress`` to the end will take."""
         return self._unit * self._mean_cost(progress) * steps
