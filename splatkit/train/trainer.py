@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from splatkit.render.backends import Backend, ProjectOptions
 from splatkit.render.backends.base import UpdateOptions
 from splatkit.train.chance import PhotoOrder, generator_for
 from splatkit.train.config import TrainConfig
-from splatkit.train.events import Finished, Saved, Started, StepDone
+from splatkit.train.events import Controls, Finished, Saved, Started, StepDone
 from splatkit.train.initialize import initialize
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.machine import timed
@@ -110,7 +111,8 @@ def _loop(trainer: Trainer, run: Path) -> Generator[Event, None, None]:
         now = time.perf_counter()
         if now - told >= SECONDS_BETWEEN_EVENTS or trainer.done:
             told = now
-            yield trainer.report()
+            controls = Controls(lambda: trainer.save(run), trainer.leave_out)
+            yield replace(trainer.report(), controls=controls)
         if now - saved >= SECONDS_BETWEEN_CHECKPOINTS and not trainer.done:
             saved = now
             yield Saved(trainer.save(run), "checkpoint")
@@ -193,6 +195,10 @@ class Trainer:
             seconds_left=self._clock.seconds_for(progress, state.pace.last_step - state.step),
             gaussians=state.model.gaussians,
         )
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count that much of the past as training time."""
+        self._clock.leave_out(seconds)
 
     def save(self, run: Path) -> Path:
         """Write a checkpoint."""
