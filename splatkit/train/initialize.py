@@ -23,7 +23,7 @@ _NEIGHBOURS = 3
 class Initialization:
     """How Gaussians are placed before the first step."""
 
-    opacity: float = 0.1
+    opacity: float = 0.5
     """Opacity of each."""
     scale: float = 1.0
     """Standard deviation, in units of the mean distance to the three nearest others."""

@@ -31,15 +31,15 @@ class Sweep:
     """Photos are shrunk to this, pixels."""
     planes: int = 72
     """Depths tried, evenly spaced in 1/z."""
-    neighbours: int = 3
-    """Photos that each one is compared with; the best two of them decide (occlusions)."""
+    neighbours: int = 6
+    """Photos that each one is compared with; the best two of those that see a place decide."""
     window: int = 7
     """Width of the correlation window, pixels."""
-    least_correlation: float = 0.75
+    least_correlation: float = 0.6
     tolerance: float = 0.015
     """Depths agree when they differ by less than this share."""
     confirmations: int = 2
-    """Neighbours that have to agree."""
+    """Neighbours that have to agree; one where only one sees the place."""
     most_photos: int = 50
     """Of more photos an even selection is swept."""
 
@@ -67,7 +67,7 @@ class _Shot:
 def dense_points(
     views: list[View], points: Tensor, options: Sweep, threads: int = 0
 ) -> Generator[Event, None, tuple[Tensor, Tensor]]:
-    """Points on the surfaces that at least three photos show alike.
+    """Points on the surfaces that photos show alike.
 
     Args:
         views: training photos.
@@ -192,11 +192,13 @@ def _sweep(
     best = np.full((options.planes, height, width), -1.0, np.float32)
     for plane, inverse_depth in enumerate(inverse):
         first = second = np.full((height, width), -1.0, np.float32)
+        seeing = np.zeros((height, width), np.int8)
         for other in others:
             value = _correlation(shot, other, 1 / inverse_depth, options.window)
+            seeing += value > -1
             second = np.maximum(second, np.minimum(first, value))
             first = np.maximum(first, value)
-        best[plane] = first if len(others) < 3 else (first + second) / 2
+        best[plane] = np.where(seeing > 1, (first + second) / 2, first)
     chosen = best.argmax(0)
     inner = np.clip(chosen, 1, options.planes - 2)
     rows, columns = np.indices((height, width))
@@ -262,16 +264,17 @@ def _confirmed(
         -1,
     )
     world = (local - shot.viewmat[:3, 3]) @ shot.viewmat[:3, :3]
-    agreeing = np.zeros(len(world), int)
+    seeing, agreeing = np.zeros(len(world), int), np.zeros(len(world), int)
     for other in near_by:
         there = _local(shots[other], world)
         seen, column, row = _inside(shots[other], there)
         measured = depths[other][row, column]
+        seeing += seen
         agreeing += (
             seen
             & (measured > 0)
             & (np.abs(measured - there[:, 2]) < options.tolerance * there[:, 2])
         )
-    enough = agreeing >= min(options.confirmations, len(near_by))
+    enough = agreeing >= np.clip(seeing, 1, options.confirmations)
     good[rows[~enough], columns[~enough]] = False
     return world[enough], good
