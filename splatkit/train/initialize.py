@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -24,7 +23,7 @@ class Initialization:
     """How Gaussians are placed before the first step."""
 
     opacity: float = 0.5
-    """Opacity of each."""
+    """Opacity of each on a surface."""
     scale: float = 1.0
     """Standard deviation, in units of the mean distance to the three nearest others."""
     dense_share: float = 0.4
@@ -34,6 +33,8 @@ class Initialization:
     """With fewer points than this in all, the cameras' common volume is filled as well."""
     fill: int = 20_000
     """Gaussians that fill the common volume."""
+    fill_opacity: float = 0.1
+    """Opacity of each of these: they stand anywhere, and must not hide the others."""
 
 
 def initialize(
@@ -64,11 +65,15 @@ def initialize(
         dense = yield from dense_points(views, hints, options.sweep, threads)
         more, more_colors = _choose(*dense, wanted, generator)
         points, colors = torch.cat((points, more)), torch.cat((colors, more_colors))
+    filled = 0
     if len(points) < options.least_points:
         count = min(options.fill, max_gaussians - len(points))
         more, more_colors = fill_common_volume(views, count, generator)
         points, colors = torch.cat((points, more)), torch.cat((colors, more_colors))
-    return gaussians_at(points, colors, options, sh_degree)
+        filled = len(more)
+    opacities = torch.full((len(points),), options.opacity)
+    opacities[len(points) - filled :] = options.fill_opacity
+    return gaussians_at(points, colors, opacities, sh_degree, options.scale)
 
 
 def _choose(
@@ -87,20 +92,27 @@ def _random_in_box(views: list[View], count: int, generator: torch.Generator) ->
 
 
 def gaussians_at(
-    points: Tensor, colors: Tensor, options: Initialization, sh_degree: int
+    points: Tensor, colors: Tensor, opacities: Tensor | float, sh_degree: int, scale: float = 1.0
 ) -> Gaussians:
-    """Round Gaussians at points [N,3] with sRGB colours [N,3], as large as their distance."""
+    """Round Gaussians at points [N,3] with sRGB colours [N,3], as large as their distance.
+
+    Args:
+        points: world frame.
+        colors: 0..1.
+        opacities: [N] or one for all.
+        sh_degree: degree of the harmonics to make room for.
+        scale: standard deviations, in units of the mean distance to the three nearest others.
+    """
     count = len(points)
     sh = torch.zeros(count, count_from_degree(sh_degree), 3)
     sh[:, 0] = sh_from_rgb(colors)
     quats = torch.zeros(count, 4)
     quats[:, 0] = 1
-    logit = math.log(options.opacity / (1 - options.opacity))
     return Gaussians(
         means=points.float().contiguous(),
         quats=quats,
-        log_scales=(neighbour_distances(points) * options.scale).log()[:, None].repeat(1, 3),
-        logit_opacities=torch.full((count,), logit),
+        log_scales=(neighbour_distances(points) * scale).log()[:, None].repeat(1, 3),
+        logit_opacities=torch.as_tensor(opacities).logit().expand(count).contiguous(),
         sh=sh,
     )
 

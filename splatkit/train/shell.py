@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
-from splatkit.train.initialize import Initialization, gaussians_at
+from splatkit.train.initialize import gaussians_at
 from splatkit.train.photos import View
 
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
@@ -49,7 +49,7 @@ def unseen_shell(
     """
     options = replace(options, count=min(options.count, max_count))
     centers, colors, size = shell_points(views, points, options)
-    shell = gaussians_at(centers, colors, Initialization(opacity=options.opacity), sh_degree)
+    shell = gaussians_at(centers, colors, options.opacity, sh_degree)
     shell.log_scales[:] = math.log(size)
     unseen = torch.ones(len(shell), dtype=torch.bool)
     for view in views:

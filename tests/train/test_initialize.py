@@ -90,7 +90,7 @@ def test_size_is_the_distance_to_the_neighbours():
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_few_points_still_have_a_size(count):
-    gaussians = gaussians_at(torch.rand(count, 3), torch.rand(count, 3), Initialization(), 2)
+    gaussians = gaussians_at(torch.rand(count, 3), torch.rand(count, 3), 0.5, 2)
     assert len(gaussians) == count
     assert gaussians.finite_mask().all()
 
@@ -101,7 +101,7 @@ def test_points_in_one_place_keep_off_zero():
 
 def test_colours_and_opacity_are_those_asked_for():
     colors = torch.rand(7, 3)
-    gaussians = gaussians_at(torch.rand(7, 3), colors, Initialization(opacity=0.3), 3)
+    gaussians = gaussians_at(torch.rand(7, 3), colors, 0.3, 3)
     torch.testing.assert_close(gaussians.sh[:, 0] * 0.28209479177387814 + 0.5, colors)
     torch.testing.assert_close(gaussians.opacities, torch.full((7,), 0.3))
 
