@@ -210,8 +210,8 @@ def save_photo(pixels: np.ndarray, path: Path, quality: int) -> None:
     exif.get_ifd(0x8769).update({0x920A: float(FOCAL_35MM), 0xA405: FOCAL_35MM})
     partial = path.with_suffix(".partial")
     image = Image.fromarray(pixels)
-    image.save(partial, "JPEG", quality=quality, subsampling="4:2:0", optimize=True, progressive=True,
-               exif=exif)
+    image.save(partial, "JPEG", quality=quality, subsampling="4:2:0", optimize=True,
+               progressive=True, exif=exif)  # fmt: skip
     partial.replace(path)
 
 
@@ -262,6 +262,7 @@ def main(options: Options) -> None:
     parts = sample_scene.build(options.seed)
     arc = camera_path(options.photos, options.seed)
     order = stands(options.photos)
+    seeds = [options.seed + k for k in (*order, *range(len(arc), len(arc) + len(STEPS_BACK)))]
     views = [arc[place] for place in order] + steps_back()
     save_mesh(parts, options.out / "truth" / "mesh.ply")
     save_cameras(views, options, options.out / "truth" / "cameras.json")
@@ -271,7 +272,7 @@ def main(options: Options) -> None:
         started = time.perf_counter()
         path = photos / name(k)
         if not path.exists():
-            pixels = render_photo(scene, views[k], options, options.seed + (order[k] if k < len(order) else k))
+            pixels = render_photo(scene, views[k], options, seeds[k])
             save_photo(pixels, path, options.quality)
         png = depth / path.with_suffix(".png").name
         if not png.exists():

@@ -18,21 +18,24 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 
 
-def raster(runs: Path) -> list[dict[str, Any]]:
+def raster(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Speed, memory and correctness of the rasterizer and the training step."""
     from speed import speed_figures
 
     return speed_figures()
 
 
-def train(runs: Path) -> list[dict[str, Any]]:
+def train(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Pictures of held-out photos, cameras and depth after whole trainings."""
     from train import train_figures
 
-    return train_figures(runs)
+    return train_figures(options.runs, options.only)
 
 
-SCORECARDS: dict[str, Callable[[Path], list[dict[str, Any]]]] = {"raster": raster, "train": train}
+SCORECARDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
+    "raster": raster,
+    "train": train,
+}
 
 
 def main() -> None:
@@ -45,9 +48,10 @@ def main() -> None:
         default=Path("build/scorecard"),
         help="folder of the trainings; finished ones are not repeated",
     )
+    parser.add_argument("--only", default="", help="only trainings whose name contains this")
     options = parser.parse_args()
     start = time.perf_counter()
-    figures = SCORECARDS[options.name](options.runs)
+    figures = SCORECARDS[options.name](options)
     document = {
         "name": options.name,
         "machine": machine(),

@@ -171,7 +171,8 @@ def similarity(
     return scale, rotation, target.mean(0) - scale * rotation @ source.mean(0)
 
 
-def train_figures(runs: Path) -> list[dict[str, Any]]:
-    """All figures of trainings, the quick ones first."""
-    figures = sample_figures(runs) if (SAMPLE / "photos").is_dir() else []
-    return figures + [training_figure(t, runs) for t in (*END_TO_END, *TEN_MINUTES)]
+def train_figures(runs: Path, only: str = "") -> list[dict[str, Any]]:
+    """Figures of the trainings whose name contains ``only``, the quick ones first."""
+    figures = sample_figures(runs) if only in "sample" and (SAMPLE / "photos").is_dir() else []
+    trainings = [t for t in (*END_TO_END, *TEN_MINUTES) if only in t.name]
+    return figures + [training_figure(t, runs) for t in trainings]
