@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 import torch
 
 from splatkit.core import camera_of
@@ -34,7 +36,7 @@ def tour_of(scene: OpenScene, options: ExportOptions | None = None) -> Tour:
         assert cameras is not None
         seconds = min(max(SECONDS_A_PHOTO * len(photos), SHORTEST), LONGEST)
         path = captured(cameras, round(seconds * FRAMES_A_SECOND), middle.width, middle.height)
-        views = [NamedView(photo.name, camera_of(photo)) for photo in photos]
+        views = [NamedView(_title(photo.name), camera_of(photo)) for photo in photos]
         # Who walks around something takes the middle of the photos from the middle of the way.
         first = len(photos) // 2
         focus = focus_of(cameras) if len(photos) > 1 else framing(scene.gaussians)[0]
@@ -60,3 +62,8 @@ def tour_of(scene: OpenScene, options: ExportOptions | None = None) -> Tour:
         focus=options.scale * (focus if turn is None else turn @ focus),
         background=scene.background,
     )
+
+
+def _title(name: str) -> str:
+    """A photo's name without its ending, which tells visitors nothing."""
+    return PurePosixPath(name).with_suffix("").as_posix()

@@ -36,6 +36,10 @@ class Viewer {
       centerAt: (x, y) => this.centerAt(x, y),
     });
     this.interface.markView(this.view);
+    if (this.tour) {
+      this.tour.startNear(this.camera);
+      this.interface.markTour(this.tour);
+    }
     new ResizeObserver((entries) => this.resize(entries[0])).observe(canvas);
     canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();

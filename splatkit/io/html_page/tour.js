@@ -1,5 +1,5 @@
 import { Camera } from "./camera.js";
-import { clamp } from "./math.js";
+import { clamp, length, subtract } from "./math.js";
 
 /** The walk of the file: where it is, whether it plays. */
 export class Tour {
@@ -10,6 +10,12 @@ export class Tour {
     this.closed = closed;
     this.share = 0; // of the way, 0 to 1
     this.playing = false;
+  }
+
+  /** Go to the place nearest to a camera. */
+  startNear(camera) {
+    const ways = this.cameras.map((other) => length(subtract(other.position, camera.position)));
+    this.share = ways.indexOf(Math.min(...ways)) / Math.max(1, this.cameras.length - 1);
   }
 
   /** The camera at the present place. */
