@@ -9,7 +9,7 @@ from typing import Any
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
 from splatkit.core.sh import MAX_DEGREE
-from splatkit.io import compressed_ply, gltf, html, ksplat, npz, ply, sog, splat, spz, usd
+from splatkit.io import compressed_ply, csv, gltf, html, ksplat, npz, ply, sog, splat, spz, usd
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ FORMATS: tuple[Format, ...] = (
         max_degree=sog.MAX_DEGREE,
         least_psnr=38.0,
     ),
+    Format("csv", ".csv", b"", csv.read, csv.write, csv.info),
     Format("ksplat", ".ksplat", b"", ksplat.read, None, ksplat.info),
     Format(
         "splat",
