@@ -1,14 +1,20 @@
-"""Bytes, seconds, memory and fidelity of every scene format, for one scene.
+"""Speed and memory of every scene format, beside a plain file copy and the format's own codec.
 
-    python scripts/bench/formats.py SCENE.ply [--json]
+    python scripts/bench/formats.py [SCENE] [--count 1000000] [--json] [--only SUFFIX]
 
-Each format runs in a process of its own, so that its peak memory is its own. "x copy" is how
-many times longer it takes than copying a file of the written size.
+Reading and writing of one format take turns with copying a file of the same size (flushed to the
+disk like everything that splatkit writes), in a process of their own; the figures are ratios of
+the least times. *Codec* is the time inside the compressor that the format prescribes: zstandard or
+zlib for SPZ, WebP and the clustering of colours for SOG, the packing of words for compressed PLY.
+*Memory* is the peak beside the float32 arrays of the scene, in multiples of them: 2 is the arrays
+themselves and as much again.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -16,85 +22,229 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from splatkit.export.convert import psnr_between
-from splatkit.io import read_gaussians
-from splatkit.io.registry import FORMATS, format_to_write
+import torch
+from figure import figure
+
+from splatkit.core import Gaussians
+from splatkit.io import _codebook, _packing, compressed_ply, read_gaussians, sog, spz
+from splatkit.io.registry import FORMATS, Format
+
+COUNT = 1_000_000
+ROUNDS = 3
+COPY_GOAL = 2.0
+"""Reading and writing may take so many file copies, where numbers are stored as they are."""
+CODEC_GOAL = 1.5
+"""They may take so many times the codec's own time, where there is one."""
+MEMORY_GOAL = 2.0
+PLAIN = ("ply", "splat", "npz")
+CODECS: dict[str, list[tuple[Any, str]]] = {
+    "spz": [(spz, "_compressed"), (spz, "_unzstd"), (spz, "_gzip")],
+    "sog": [(sog, "_picture"), (sog, "_decoded"), (sog, "codebook"), (sog, "palette")],
+    "compressed-ply": [
+        (compressed_ply, name)
+        for name in ("_within_chunks", "_pack", "_unpack", "_between", "_rotation_words", "_quats")
+    ]
+    + [(_packing, "morton_order")],
+}
+"""Functions that are the codec of a format."""
 
 
-def measure(source: Path, suffix: str) -> dict[str, Any]:
-    """Write a scene in one format and read it again."""
+def scene_of(source: Path | None, count: int) -> Gaussians:
+    """A scene of so many Gaussians: a given one, repeated side by side, or a random one."""
+    if source is None:
+        generator = torch.Generator().manual_seed(0)
+        sh = torch.randn(count, 16, 3, generator=generator).mul_(0.1)
+        return Gaussians(
+            torch.randn(count, 3, generator=generator).mul_(5),
+            torch.randn(count, 4, generator=generator),
+            torch.randn(count, 3, generator=generator).sub_(5),
+            torch.randn(count, generator=generator).mul_(2),
+            sh,
+        )
     scene = read_gaussians(source)
-    before = peak_bytes()
+    index = torch.arange(count) % max(len(scene), 1)
+    extent = scene.means.amax(0) - scene.means.amin(0)
+    many = scene[index]
+    many.means += torch.arange(count)[:, None] // len(scene) * extent
+    return many
+
+
+def measure(form: Format, source: Path | None, count: int) -> dict[str, Any]:
+    """Write and read a scene in one format, in turns with copies."""
+    scene = scene_of(source, count)
+    floats = 4 * sum(tensor.numel() for tensor in scene.parameters().values())
+    assert form.write is not None
+    write = form.write
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"scene{suffix}"
-        form, write = format_to_write(path)
-        written = timed(lambda: write(scene, path))
-        loaded = timed(lambda: form.read(path))
-        copied = timed(lambda: shutil.copyfile(path, Path(folder) / "copy"))
-        size = path.stat().st_size
-        peak = peak_bytes() - before
-        psnr = psnr_between(scene, form.read(path), form)
-    floats = sum(tensor.numel() for tensor in scene.parameters().values())
+        path = Path(folder, f"scene{form.suffix}")
+        written = peak_of(lambda: write(scene, path))
+        del scene
+        read = peak_of(lambda: form.read(path))
+        scene = form.read(path)
+        times: dict[str, list[float]] = {name: [] for name in ("write", "read", "copy")}
+        codec: dict[str, list[float]] = {"write": [], "read": []}
+        for _ in range(ROUNDS):
+            times["copy"].append(seconds(lambda: copy(path)))
+            for name, work in (
+                ("write", lambda: write(scene, path)),
+                ("read", lambda: form.read(path)),
+            ):
+                with timed_codec(form) as spent:
+                    times[name].append(seconds(work))
+                codec[name].append(spent[0])
+        size = sum(file.stat().st_size for file in Path(folder).iterdir() if file.name != "copy")
+    least = {name: min(values) for name, values in times.items()}
     return {
         "format": form.name,
-        "bytes_per_gaussian": size / max(len(scene), 1),
-        "psnr": psnr,
-        "write_seconds": written,
-        "read_seconds": loaded,
-        "write_copies": written / copied,
-        "read_copies": loaded / copied,
-        "extra_memory_of_floats": peak / (4 * max(floats, 1)),
+        "bytes_per_gaussian": size / count,
+        "write_copies": least["write"] / least["copy"],
+        "read_copies": least["read"] / least["copy"],
+        "write_codecs": least["write"] / min(codec["write"]) if form.name in CODECS else None,
+        "read_codecs": least["read"] / min(codec["read"]) if form.name in CODECS else None,
+        "write_memory": 1 + written / floats,
+        "read_memory": read / floats,
+        "seconds": least,
     }
 
 
-def timed(work: Any) -> float:
-    """Seconds of the better of two runs."""
-    best = float("inf")
-    for _ in range(2):
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return best
+def copy(path: Path) -> None:
+    """A plain copy, flushed to the disk."""
+    target = path.with_name("copy")
+    shutil.copyfile(path, target)
+    with target.open("r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+@contextmanager
+def timed_codec(form: Format) -> Iterator[list[float]]:
+    """A list whose one number becomes the seconds spent inside a format's codec."""
+    spent, depth = [0.0], [0]
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            depth[0] += 1
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                depth[0] -= 1
+                # One of these that calls another counts once.
+                spent[0] += time.perf_counter() - start if depth[0] == 0 else 0
+
+        return call
+
+    with ExitStack() as stack:
+        for module, name in CODECS.get(form.name, []):
+            stack.enter_context(mock.patch.object(module, name, timed(getattr(module, name))))
+        yield spent
+
+
+def peak_of(work: Callable[[], Any]) -> int:
+    """Bytes by which the memory of this process grows at most while it works."""
+    before = resident()
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+    kept = work()
+    peak = peak_bytes() - before
+    del kept
+    return max(peak, 0)
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now."""
+    status = Path("/proc/self/status")
+    return status_bytes("VmRSS") if status.exists() else peak_bytes()
 
 
 def peak_bytes() -> int:
-    """Most memory this process has held."""
+    """The most bytes that it has held (on Linux, since the mark was cleared)."""
+    if Path("/proc/self/status").exists():
+        return status_bytes("VmHWM")
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def main() -> None:
-    """Measure all formats and print a table."""
-    words = [word for word in sys.argv[1:] if word != "--json"]
-    warnings.simplefilter("ignore")
-    if len(words) == 2:
-        print(json.dumps(measure(Path(words[0]), words[1])))
-        return
-    if len(words) != 1:
-        raise SystemExit("usage: python scripts/bench/formats.py SCENE.ply [--json]")
+def status_bytes(name: str) -> int:
+    """A value of /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return 1024 * int(line.split()[1])
+    return 0
+
+
+def format_figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of a scorecard."""
+    how = "scripts/bench/formats.py"
+    figures = []
+    for row in rows:
+        name = row["format"]
+        goal = COPY_GOAL if name in PLAIN else None
+        for way in ("write", "read"):
+            figures.append(figure(f"{name} {way}", row[f"{way}_copies"], "copies", goal, how, -1))
+            if name in CODECS:
+                ratio = row[f"{way}_codecs"]
+                figures.append(figure(f"{name} {way}", ratio, "codecs", CODEC_GOAL, how, -1))
+            memory = row[f"{way}_memory"]
+            figures.append(figure(f"{name} {way} memory", memory, "x floats", MEMORY_GOAL, how, -1))
+    return figures
+
+
+def measured_rows(source: Path | None, count: int, only: str | None) -> list[dict[str, Any]]:
+    """All formats, each in a process of its own."""
     rows = []
     for form in FORMATS:
-        if form.write is not None:
-            command = [sys.executable, __file__, words[0], form.suffix]
-            answer = subprocess.run(command, capture_output=True, text=True, check=True)
-            rows.append(json.loads(answer.stdout))
-    if "--json" in sys.argv:
+        if form.write is None or (only and form.suffix != only):
+            continue
+        command = [sys.executable, __file__, "--one", form.name, "--count", str(count)]
+        if source is not None:
+            command.append(str(source))
+        answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        rows.append(json.loads(answer.stdout))
+    return rows
+
+
+def main() -> None:
+    """Measure all formats and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scene", nargs="?", type=Path, help="a scene file; random when left out")
+    parser.add_argument("--count", type=int, default=COUNT, help="Gaussians")
+    parser.add_argument("--only", help="one suffix")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if options.one:
+        form = next(known for known in FORMATS if known.name == options.one)
+        print(json.dumps(measure(form, options.scene, options.count)))
+        return
+    rows = measured_rows(options.scene, options.count, options.only)
+    if options.json:
         print(json.dumps(rows, indent=1))
         return
     print(
-        "| format | bytes a Gaussian | PSNR, dB | write, s (x copy) | read, s (x copy) | memory |"
+        "| format | bytes | write, copies (codecs) | read, copies (codecs) | memory write, read |"
     )
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|")
     for row in rows:
-        psnr = "exact" if row["psnr"] is None else f"{row['psnr']:.1f}"
+        codecs = [row[f"{way}_codecs"] for way in ("write", "read")]
+        wrote, read = (f" ({ratio:.2f})" if ratio else "" for ratio in codecs)
         print(
-            f"| {row['format']} | {row['bytes_per_gaussian']:.1f} | {psnr} "
-            f"| {row['write_seconds']:.2f} ({row['write_copies']:.1f}) "
-            f"| {row['read_seconds']:.2f} ({row['read_copies']:.1f}) "
-            f"| {row['extra_memory_of_floats']:.1f} x floats |"
+            f"| {row['format']} | {row['bytes_per_gaussian']:.1f} "
+            f"| {row['write_copies']:.1f}{wrote} | {row['read_copies']:.1f}{read} "
+            f"| {row['write_memory']:.2f}, {row['read_memory']:.2f} |"
         )
 
 

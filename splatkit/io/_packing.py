@@ -19,6 +19,8 @@ from splatkit.io.ply import OPAQUE_LOGIT, keep_usable, usable
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+BLOCK = 1 << 15
+"""Gaussians that are held in the layout of a file at once."""
 MIN_LOG_SCALE = -30.0
 """Stands for the logarithm of a scale of exactly 0."""
 MAX_UNPACKED_BYTES = 1 << 28
@@ -122,9 +124,15 @@ def opacity_bytes(logits: Tensor) -> Bytes:
 
 def logits_of_bytes(values: Bytes) -> Tensor:
     """Inverse of ``opacity_bytes``; 0 and 255 become finite logits."""
-    table = torch.logit(torch.arange(256, dtype=torch.float64) / 255)
-    table = table.clamp(-OPAQUE_LOGIT, OPAQUE_LOGIT).to(torch.float32)
-    return torch.from_numpy(table.numpy()[values])
+    return torch.from_numpy(_LOGITS[values])
+
+
+_LOGITS = (
+    torch.logit(torch.arange(256, dtype=torch.float64) / 255)
+    .clamp(-OPAQUE_LOGIT, OPAQUE_LOGIT)
+    .to(torch.float32)
+    .numpy()
+)
 
 
 def split_largest(quats: Tensor) -> tuple[Tensor, Tensor]:

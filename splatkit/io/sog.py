@@ -223,7 +223,7 @@ class _Bundle:
         try:
             picture = Image.open(io.BytesIO(data), formats=("WEBP", "PNG"))
             packing.check_unpacked_size(self.path, 4 * picture.width * picture.height, self.size)
-            return np.asarray(picture.convert("RGBA"))
+            return _decoded(picture)
         except _BROKEN_PICTURE as error:
             raise packing.damaged(self.path, f"{name} is no picture ({error})") from error
 
@@ -332,6 +332,10 @@ def _picture(pixels: Bytes, width: int, height: int) -> bytes:
         stream, "WEBP", lossless=True, exact=True, method=4
     )
     return stream.getvalue()
+
+
+def _decoded(picture: Image.Image) -> Bytes:
+    return np.asarray(picture.convert("RGBA"))
 
 
 def _zip(members: dict[str, bytes]) -> bytes:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from splatkit.core import Gaussians
 from splatkit.core.sh import rgb_from_sh, sh_from_rgb
@@ -48,20 +48,23 @@ def read(path: Path) -> Gaussians:
 def write(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians atomically; a warning names what the format cannot hold."""
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=0, antialiased=False)
-    logits = gaussians.logit_opacities
-    size = gaussians.log_scales.sum(1) + torch.nn.functional.logsigmoid(logits)
-    gaussians = gaussians[size.argsort(descending=True, stable=True)]
     records = np.empty(len(gaussians), _RECORD)
-    records["mean"] = gaussians.means.numpy()
-    records["scale"] = gaussians.scales.numpy()
-    rgb = rgb_from_sh(gaussians.sh[:, 0])
-    _warn_of_clamped(rgb, path)
-    records["rgba"][:, :3] = packing.to_bytes(rgb * 255)
-    records["rgba"][:, 3] = packing.opacity_bytes(gaussians.logit_opacities)
-    unit = torch.nn.functional.normalize(gaussians.quats, dim=-1)
-    records["quat"] = packing.to_bytes(unit * 128 + 128)
+    outside = 0
+    for start in range(0, len(gaussians), packing.BLOCK):
+        part = gaussians[start : start + packing.BLOCK]
+        rows = records[start : start + packing.BLOCK]
+        rows["mean"] = part.means.numpy()
+        rows["scale"] = part.scales.numpy()
+        rgb = rgb_from_sh(part.sh[:, 0])
+        outside += int(((rgb < -_NOTABLE) | (rgb > 1 + _NOTABLE)).any(1).sum())
+        rows["rgba"][:, :3] = packing.to_bytes(rgb * 255)
+        rows["rgba"][:, 3] = packing.opacity_bytes(part.logit_opacities)
+        unit = torch.nn.functional.normalize(part.quats, dim=-1)
+        rows["quat"] = packing.to_bytes(unit * 128 + 128)
+    _warn_of_clamped(outside, len(gaussians), path)
+    order = _bulk_first(gaussians)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        stream.write(records.view(np.uint8).data)
+        stream.write(records.view("V32")[order].data)
 
 
 def info(path: Path) -> dict[str, Any]:
@@ -69,12 +72,23 @@ def info(path: Path) -> dict[str, Any]:
     return packing.describe(path, NAME, _load(path), quantization="colour, opacity, quat: 8 bit")
 
 
-def _warn_of_clamped(rgb: Tensor, path: Path) -> None:
+def _bulk_first(gaussians: Gaussians) -> NDArray[np.int64]:
+    """[N] order by falling volume times opacity, to 1/65535 of the range of its logarithm."""
+    size = gaussians.log_scales.sum(1)
+    size += torch.nn.functional.logsigmoid(gaussians.logit_opacities)
+    if len(size) == 0:
+        return np.zeros(0, np.int64)
+    low, high = (float(end) for end in size.aminmax())
+    # Sorting 16-bit numbers takes a fraction of the time, and a viewer cannot tell.
+    steps = ((high - size) * (65535 / max(high - low, 1e-30))).round_().numpy()
+    return np.argsort(steps.astype(np.uint16), kind="stable")
+
+
+def _warn_of_clamped(outside: int, count: int, path: Path) -> None:
     """Scenes trained with harmonics may have base colours that no byte holds."""
-    outside = ((rgb < -_NOTABLE) | (rgb > 1 + _NOTABLE)).any(1)
-    if len(rgb) and float(outside.float().mean()) > _NOTABLE:
+    if outside > _NOTABLE * count:
         warnings.warn(
-            f"{path}: {float(outside.float().mean()):.0%} of the Gaussians have colours beyond "
+            f"{path}: {outside / count:.0%} of the Gaussians have colours beyond "
             f"what {NAME} holds; they are clamped (train with --sh-degree 0 for {NAME} files)",
             stacklevel=3,
         )
@@ -87,17 +101,18 @@ def _load(path: Path) -> Gaussians:
             path, f"expected records of {_RECORD.itemsize} bytes, got {len(data)} bytes"
         )
     records = np.frombuffer(data, _RECORD)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log_scales = np.log(records["scale"])
-    # Only a scale of 0 (a flat splat) has this logarithm; a negative one becomes NaN.
-    log_scales[np.isneginf(log_scales)] = packing.MIN_LOG_SCALE
-    rgb = torch.from_numpy(records["rgba"][:, :3].astype(np.float32)) / 255
-    quats = torch.from_numpy(records["quat"].astype(np.float32)) / 128 - 1
-    quats[(quats == 0).all(1), 0] = 1
-    return Gaussians(
-        means=torch.from_numpy(records["mean"].copy()),
-        quats=torch.nn.functional.normalize(quats, dim=-1),
-        log_scales=torch.from_numpy(log_scales),
-        logit_opacities=packing.logits_of_bytes(records["rgba"][:, 3]),
-        sh=sh_from_rgb(rgb)[:, None],
-    )
+    count = len(records)
+    means, quats, log_scales = (torch.empty(count, width) for width in (3, 4, 3))
+    logits, sh = torch.empty(count), torch.empty(count, 1, 3)
+    for start in range(0, count, packing.BLOCK):
+        rows, part = records[start : start + packing.BLOCK], slice(start, start + packing.BLOCK)
+        means[part] = torch.from_numpy(rows["mean"].copy())
+        # Only a scale of 0 (a flat splat) has the logarithm -inf; a negative one becomes NaN.
+        logs = torch.from_numpy(rows["scale"].copy()).log_()
+        log_scales[part] = logs.masked_fill_(logs == -torch.inf, packing.MIN_LOG_SCALE)
+        turns = torch.from_numpy(rows["quat"].astype(np.float32)).sub_(128)
+        turns[(turns == 0).all(1), 0] = 1
+        quats[part] = torch.nn.functional.normalize(turns, dim=-1)
+        logits[part] = packing.logits_of_bytes(rows["rgba"][:, 3])
+        sh[part, 0] = sh_from_rgb(torch.from_numpy(rows["rgba"][:, :3].astype(np.float32)) / 255)
+    return Gaussians(means, quats, log_scales, logits, sh)

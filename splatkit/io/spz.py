@@ -138,8 +138,7 @@ def write(gaussians: Gaussians, path: Path, *, version: int = 4, precision: str 
     if version == 3:
         write_bytes(path, _gzip(start, streams))
         return
-    compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
-    packed = [compressor.compress(data) for data in streams]
+    packed = _compressed(streams)
     table = [_TABLE_ENTRY.pack(len(p), len(d)) for p, d in zip(packed, streams, strict=True)]
     place = _TABLE_PLACE.pack(_HEADER.size + _TABLE_PLACE.size)
     write_bytes(path, b"".join((start, place, *table, *packed)))
@@ -262,6 +261,11 @@ def _unzstd(path: Path, name: str, packed: bytes, size: int) -> Bytes:
     if done < size or more:
         raise packing.damaged(path, f"the stream of {name} has the wrong size")
     return out
+
+
+def _compressed(streams: list[memoryview]) -> list[bytes]:
+    compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+    return [compressor.compress(data) for data in streams]
 
 
 def _gzip(start: bytes, streams: list[memoryview]) -> bytes:

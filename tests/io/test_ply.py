@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
+from splatkit.core.sh import rgb_from_sh
 from splatkit.io import info, read_gaussians, write_gaussians
 
 
@@ -87,6 +88,27 @@ def test_files_of_other_tools(tmp_path):
         assert torch.equal(scene.logit_opacities, torch.tensor(values[:, 0]).float())
         assert torch.equal(scene.means, torch.tensor(values[:, 5:8]).float())
         assert torch.equal(scene.log_scales, torch.tensor(values[:, 11:]).float())
+
+
+def test_plain_colours_stand_for_harmonics(tmp_path):
+    names = "x y z opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
+    for kind, values, dtype in (
+        ("uchar", (255, 51, 0), "u1"),
+        ("float", (1.0, 0.2, 0.0), "<f4"),
+    ):
+        fields = [(name, "<f4") for name in names]
+        fields += [(name, dtype) for name in ("red", "green", "blue")]
+        rows = np.ones(3, fields)
+        for name, value in zip(("red", "green", "blue"), values, strict=True):
+            rows[name] = value
+        head = "ply\nformat binary_little_endian 1.0\nelement vertex 3\n"
+        head += "".join(f"property float {name}\n" for name in names)
+        head += "".join(f"property {kind} {name}\n" for name in ("red", "green", "blue"))
+        (tmp_path / "a.ply").write_bytes(f"{head}end_header\n".encode() + rows.tobytes())
+        read = read_gaussians(tmp_path / "a.ply")
+        assert (read.sh_degree, read.extra) == (0, {})
+        expected = torch.tensor([1.0, 0.2, 0.0]).expand(3, 3)
+        torch.testing.assert_close(rgb_from_sh(read.sh[:, 0]), expected)
 
 
 def test_extra_columns_survive(tmp_path):
