@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,6 +45,11 @@ class Rendered:
     top_weights: Tensor | None = None
     """[C,H,W,k] their weights."""
 
+    def to(self, device: torch.device | str) -> Rendered:
+        """The same images on another device."""
+        images = {name: t.to(device) for name, t in vars(self).items() if t is not None}
+        return replace(self, **images)
+
 
 def render(
     gaussians: Gaussians,
@@ -76,7 +81,9 @@ def render(
         near: camera z at or below which nothing is drawn, scene units.
         outputs: any of ``OUTPUTS``; ``rgb`` and ``alpha`` always come.
         top_k: how many Gaussians a pixel the output ``top_k`` names.
-        backend: a backend or its name; ``auto`` is the fastest for the tensors' device.
+        backend: a backend or its name; ``auto`` is the fastest for the Gaussians' device. Where
+            it works on another device, tensors are copied there and results back: for many images
+            move the Gaussians once.
 
     Raises:
         SplatkitError: a shape, name or device is not as said.
@@ -86,6 +93,11 @@ def render(
             raise UsageError(f"outputs: expected any of {', '.join(OUTPUTS)}, got {name!r}")
     if isinstance(backend, str):
         backend = get_backend(backend, gaussians.device)
+    home = gaussians.device
+    gaussians = gaussians if home == backend.device else gaussians.to(backend.device)
+    cameras = cameras.to(backend.device)
+    features = None if features is None else features.to(backend.device)
+    background = None if background is None else background.to(backend.device)
     check(
         means=(gaussians.means, "N 3"),
         viewmats=(cameras.viewmats, "C 4 4"),
@@ -131,7 +143,7 @@ def render(
             length = total.square().sum(-1, keepdim=True)
             seen = length > ALPHA_FLOOR**2
             result.normal = torch.where(seen, total * torch.where(seen, length, 1).rsqrt(), 0)
-    return result
+    return result if home == backend.device else result.to(home)
 
 
 def _background(background: Tensor | None, like: Tensor, num_cameras: int) -> Tensor:

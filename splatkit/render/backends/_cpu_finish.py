@@ -83,9 +83,7 @@ def finish(
         name: (getattr(gaussians, name), adam.first[name], adam.second[name])
         for name in PARAMETER_NAMES
     }
-    for name, trio in tensors.items():
-        for tensor in trio:
-            _check_updatable(name, tensor, trio[0].shape)
+    check_updatable(gaussians, adam, statistics)
     fields = None
     if statistics is not None:
         fields = [
@@ -95,8 +93,6 @@ def finish(
             statistics.weight_sum,
             statistics.extent_max,
         ]
-        for tensor in fields:
-            _check_updatable("statistics", tensor, gaussians.means.shape[:1])
     degree = min(options.sh_degree, gaussians.sh_degree)
     moving_bases = moving.count(degree, adam)
     adam.step += 1
@@ -123,9 +119,28 @@ def finish(
     moving.updated(adam)
 
 
-def _check_updatable(name: str, tensor: Tensor, shape: torch.Size) -> None:
-    if tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.shape != shape:
+def check_updatable(
+    gaussians: Gaussians, adam: AdamState, statistics: DensityStatistics | None
+) -> None:
+    """Refuse what cannot be updated in place.
+
+    Raises:
+        SplatkitError: a tensor is not float32, not contiguous, or not where the Gaussians are.
+    """
+    like = gaussians.means
+    for name in PARAMETER_NAMES:
+        value = getattr(gaussians, name)
+        for tensor in (value, adam.first[name], adam.second[name]):
+            _check_one(name, tensor, value.shape, like.device)
+    for tensor in () if statistics is None else vars(statistics).values():
+        _check_one("statistics", tensor, like.shape[:1], like.device)
+
+
+def _check_one(name: str, tensor: Tensor, shape: torch.Size, device: torch.device) -> None:
+    fits = tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.shape == shape
+    if not fits or tensor.device != device:
         raise SplatkitError(
-            f"{name}: the update in place needs contiguous float32 {list(shape)}, "
-            f"got {tensor.dtype} {list(tensor.shape)} with strides {tensor.stride()}"
+            f"{name}: the update in place needs contiguous float32 {list(shape)} on {device}, got "
+            f"{tensor.dtype} {list(tensor.shape)} on {tensor.device} with strides "
+            f"{tensor.stride()}"
         )

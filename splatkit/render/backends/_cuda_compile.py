@@ -53,7 +53,7 @@ def nvrtc_version() -> tuple[int, int]:
         SplatkitError: there is none.
     """
     try:
-        from cuda.bindings import nvrtc
+        from cuda.bindings import nvrtc  # pyright: ignore[reportAttributeAccessIssue]
 
         _, major, minor = nvrtc.nvrtcVersion()
     except (ImportError, RuntimeError, OSError) as error:
@@ -66,7 +66,7 @@ def nvrtc_version() -> tuple[int, int]:
 
 def nvrtc_architectures() -> list[int]:
     """What the compiler compiles for, such as 90 for sm_90."""
-    from cuda.bindings import nvrtc
+    from cuda.bindings import nvrtc  # pyright: ignore[reportAttributeAccessIssue]
 
     _, _, values = nvrtc.nvrtcGetSupportedArchs()
     return list(values)
@@ -127,7 +127,7 @@ def compile_file(file: str, options: Options, architecture: int, logs: object = 
     Raises:
         SplatkitError: it does not compile; the message holds the compiler's first complaint.
     """
-    from cuda.core import Program, ProgramOptions
+    from cuda.core import Program, ProgramOptions  # pyright: ignore[reportAttributeAccessIssue]
 
     root = source_root()
     told = ProgramOptions(

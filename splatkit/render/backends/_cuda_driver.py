@@ -113,7 +113,7 @@ class CudaDriver:
     ) -> None:
         if blocks == 0:
             return
-        from cuda.bindings import driver
+        from cuda.bindings import driver  # pyright: ignore[reportAttributeAccessIssue]
 
         function = self._functions.get((kernel, options)) or self._load(kernel, options)
         arguments = fill(interface().kernels[kernel].arguments, values, self.device)
@@ -131,7 +131,7 @@ class CudaDriver:
             )
 
     def _load(self, kernel: str, options: Options) -> int:
-        from cuda.core import ObjectCode
+        from cuda.core import ObjectCode  # pyright: ignore[reportAttributeAccessIssue]
 
         file = interface().kernels[kernel].file
         with torch.cuda.device(self.device):

@@ -37,7 +37,8 @@ MAX_PAIRS = 1 << 30
 """Pairs of camera and Gaussian of one launch stay below this."""
 LEAST_INSTANCES = 1 << 16
 _ROOM = 1.25
-_ALIGNMENT = 16
+ALIGNMENT = 16
+"""Where quats and sh begin in memory, bytes."""
 
 
 @dataclass
@@ -96,7 +97,7 @@ def _check_kind(driver: Driver, name: str, tensor: Tensor) -> None:
 def readable(tensor: Tensor) -> Tensor:
     """The tensor without history, contiguous and aligned, copied where it is not."""
     tensor = tensor.detach().contiguous()
-    return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ class _Project(torch.autograd.Function):
             driver, cameras, viewmats, Ks, frame, settings.options, settings.antialiased
         )
         needed = any(ctx.needs_input_grad)
-        found = raster.allocate_projected(allocate, frame, capacity, True, with_rows=needed)
+        rows = allocate("rows", frame.cameras, count, dtype=torch.int32) if needed else None
+        found = raster.allocate_projected(allocate, frame, capacity, True, rows)
         raster.project(driver, parameters, settings.degree, cameras, frame, scratch, found)
         visible = int(scratch.record_count.item())
         columns = (found.records, found.gaussian_ids, found.camera_ids, found.depth_keys)
@@ -166,7 +168,7 @@ class _Project(torch.autograd.Function):
             if column is not None
         )
         if needed:
-            ctx.settings, ctx.rows, ctx.cameras = settings, found.rows, cameras
+            ctx.settings, ctx.rows, ctx.cameras = settings, rows, cameras
             ctx.save_for_backward(*inputs, outputs[0])
         ctx.mark_non_differentiable(*outputs[1:])
         ctx.set_materialize_grads(False)

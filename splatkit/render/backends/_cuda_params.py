@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import splatkit
 from splatkit.core.errors import SplatkitError
@@ -118,8 +119,8 @@ def _field(line: str, struct: str) -> Field:
     return Field(match[2], kind, int(match[3] or 0))
 
 
-def _ctype(field: Field, struct: str) -> type:
+def _ctype(field: Field, struct: str) -> Any:
     if not field.is_pointer and field.type not in _SCALARS:
         raise SplatkitError(f"params.h: {struct}.{field.name} has the unknown type {field.type!r}")
-    one = ctypes.c_void_p if field.is_pointer else _SCALARS[field.type]
+    one: Any = ctypes.c_void_p if field.is_pointer else _SCALARS[field.type]
     return one * field.length if field.length else one

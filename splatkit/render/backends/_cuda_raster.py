@@ -91,9 +91,13 @@ def project_options(degree: int, bases: int, half_records: bool) -> Options:
 
 
 def allocate_projected(
-    allocate: Allocate, frame: Frame, capacity: Capacity, with_cameras: bool, with_rows: bool
+    allocate: Allocate,
+    frame: Frame,
+    capacity: Capacity,
+    with_cameras: bool,
+    rows: Tensor | None = None,
 ) -> Projected:
-    """Memory of a projection."""
+    """Memory of a projection; ``rows`` [C,N] where gradients will be wanted."""
     floats = HALF_RECORD_FLOATS if frame.choice.half_records else RECORD_SIZE
     room = capacity.records
     return Projected(
@@ -101,9 +105,7 @@ def allocate_projected(
         allocate("gaussian_ids", room, dtype=torch.int32),
         allocate("camera_ids", room, dtype=torch.int32) if with_cameras else None,
         allocate("depth_keys", room, dtype=torch.int32),
-        allocate("rows", frame.cameras, capacity.gaussians, dtype=torch.int32)
-        if with_rows
-        else None,
+        rows,
     )
 
 
@@ -189,7 +191,7 @@ def sort(
         if index == 0:
             driver.launch("sort_histogram", options, histogram_blocks, threads, arguments)
         driver.launch("sort_pass", options, blocks, threads, arguments)
-        keys, values = keys[::-1], values[::-1]
+        keys, values = (keys[1], keys[0]), (values[1], values[0])
     return keys[0], values[0]
 
 
@@ -231,8 +233,14 @@ def bin_splats(
         values_given=False,
     )
     exact = frame.choice.deterministic
-    keys = tuple(allocate(name, room, dtype=frame.key_type) for name in ("tile_keys", "tile_spare"))
-    values = tuple(allocate(name, room, dtype=torch.int32) for name in ("entries", "entries_spare"))
+    keys = (
+        allocate("tile_keys", room, dtype=frame.key_type),
+        allocate("tile_keys_spare", room, dtype=frame.key_type),
+    )
+    values = (
+        allocate("entries", room, dtype=torch.int32),
+        allocate("entries_spare", room, dtype=torch.int32),
+    )
     rows = allocate("instance_rows", room, dtype=torch.int32) if exact else None
     first = allocate("first_instance", places + 1, dtype=torch.int32) if exact else None
     driver.launch(
@@ -259,8 +267,8 @@ def bin_splats(
     )
     tile_keys, entries = sort(
         driver,
-        (keys[0], keys[1]),
-        (values[0], values[1]),
+        keys,
+        values,
         scratch.tile_sort,
         scratch.instance_count,
         values_given=not exact,

@@ -104,13 +104,18 @@ class TrainingStep(Protocol):
         background: Tensor,
         options: ProjectOptions,
     ) -> tuple[Tensor, Tensor]:
-        """rgb [C,H,W,3] and alpha [C,H,W]; both stay valid until the next forward."""
+        """rgb [C,H,W,3] and alpha [C,H,W]; both stay valid until the next forward.
+
+        Tensors are on the backend's device; background [3] or [C,3], and cameras on a GPU too.
+        """
         ...
 
     def backward(
         self, v_rgb: Tensor, v_alpha: Tensor | None = None, scores: Tensor | None = None
     ) -> Tensor:
         """Gradient [M,12] of the screen records (the seam that several machines exchange).
+
+        A backend that counts visible pairs on a GPU returns more rows than there are records.
 
         Args:
             v_rgb: [C,H,W,3] d loss / d rgb.
@@ -137,6 +142,8 @@ class Backend(Protocol):
     """Two differentiable operations, of which ``render`` is the composition; and the fused step."""
 
     name: str
+    device: torch.device
+    """Where its tensors live."""
 
     def project(
         self, gaussians: Gaussians, cameras: Cameras, options: ProjectOptions
@@ -163,7 +170,7 @@ class Backend(Protocol):
 
     def l1_ssim(
         self, rgb: Tensor, targets: Tensor, ssim_weight: float, mask: Tensor | None = None
-    ) -> tuple[float, Tensor]:
+    ) -> tuple[float | Tensor, Tensor]:
         """Image loss (1 - w) L1 + w (1 - SSIM), means over pixels and channels, and d loss / d rgb.
 
         SSIM after Wang et al. 2004: 11x11 Gaussian window of sigma 1.5, zero padding at the
@@ -175,6 +182,10 @@ class Backend(Protocol):
             ssim_weight: w in 0..1.
             mask: [C,H,W] uint8; pixels at 0 take the render's own value as target, and so
                 add neither loss nor gradient.
+
+        Returns:
+            The loss, and its gradient, which is valid until the next call. A GPU gives the loss as
+            a scalar tensor that may not be there yet: ``float(loss)`` waits for it.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
@@ -20,6 +21,7 @@ class CpuBackend:
     """
 
     name = "cpu"
+    device = torch.device("cpu")
 
     def __init__(self, smooth_cutoff: bool = False) -> None:
         self.smooth_cutoff = smooth_cutoff

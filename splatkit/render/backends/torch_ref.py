@@ -40,6 +40,7 @@ class TorchReference:
     """
 
     name = "torch_ref"
+    device = torch.device("cpu")
 
     def __init__(
         self, constants: BlendConstants = DEFAULT_CONSTANTS, smooth_cutoff: bool = False

@@ -1,0 +1,95 @@
+"""The CUDA backend: kernels compiled by NVRTC on first use, launched on torch's stream."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from splatkit.core import Cameras, Gaussians, check
+from splatkit.core.errors import SplatkitError
+from splatkit.render.backends import _cuda_ops, _cuda_update
+from splatkit.render.backends._cuda_driver import Driver
+from splatkit.render.backends._cuda_later import Capture
+from splatkit.render.backends._cuda_plan import Choice
+from splatkit.render.backends._cuda_step import CudaStep
+from splatkit.render.backends._workspace import Workspace
+from splatkit.render.backends.base import ProjectOptions
+from splatkit.render.screen import Blended, BlendRequest, ScreenSplats
+
+
+class CudaBackend:
+    """Rasterizer for NVIDIA GPUs, float32.
+
+    Gradients are summed in a fixed order, and so are the same bits every time, where
+    ``torch.use_deterministic_algorithms`` is on or ``deterministic`` says so.
+
+    Args:
+        driver: of the GPU; see ``_cuda_device.open_driver``.
+        deterministic: in a fixed order whatever torch is told.
+        capture: makes replays of the training step's launches; None never replays.
+    """
+
+    name = "cuda"
+
+    def __init__(
+        self, driver: Driver, deterministic: bool = False, capture: Capture | None = None
+    ) -> None:
+        self.device = driver.device
+        self._driver = driver
+        self._always_deterministic = deterministic
+        self._capture = capture
+        self._room = _cuda_ops.InstanceRoom()
+        self._memory = Workspace(driver.device)
+
+    @property
+    def _deterministic(self) -> bool:
+        return self._always_deterministic or torch.are_deterministic_algorithms_enabled()
+
+    def project(
+        self, gaussians: Gaussians, cameras: Cameras, options: ProjectOptions
+    ) -> ScreenSplats:
+        return _cuda_ops.project(self._driver, gaussians, cameras, options)
+
+    def blend(
+        self,
+        splats: ScreenSplats,
+        background: Tensor,
+        channels: Tensor | None = None,
+        request: BlendRequest | None = None,
+    ) -> Blended:
+        choice = Choice(deterministic=self._deterministic)
+        return _cuda_ops.blend(
+            self._driver,
+            self._room,
+            choice,
+            splats,
+            background,
+            channels,
+            request or BlendRequest(),
+        )
+
+    def l1_ssim(
+        self, rgb: Tensor, targets: Tensor, ssim_weight: float, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        check(floating=False, rgb=(rgb, "C H W 3"), targets=(targets, "C H W 3"))
+        if targets.dtype != torch.uint8:
+            raise SplatkitError(f"targets: expected uint8 photos (0..255), got {targets.dtype}")
+        if mask is not None:
+            check(floating=False, rgb=(rgb, "C H W 3"), mask=(mask, "C H W"))
+            mask = mask.to(torch.uint8).contiguous()
+        render = rgb.detach().to(torch.float32).contiguous()
+        # The same address from step to step, so that launches that read it can be replayed.
+        gradient = self._memory.take("v_rgb", *render.shape)
+        loss = _cuda_update.image_loss(
+            self._driver,
+            self._memory.take,
+            render,
+            targets.contiguous(),
+            mask,
+            ssim_weight,
+            gradient,
+        )
+        return loss[0], gradient
+
+    def training_step(self) -> CudaStep:
+        return CudaStep(self._driver, self._deterministic, self._capture)
