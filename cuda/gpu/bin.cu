@@ -3,7 +3,7 @@
 #include "tiles.h"
 
 namespace splatkit {
-namespace {
+inline namespace SK_ISA {
 
 // First and last pixel whose centre lies in low..high, clipped to 0..size-1; first > last: none.
 struct PixelRange {
@@ -65,7 +65,7 @@ SK_DEVICE Footprint footprint(const EmitParams &p, unsigned row) {
           -f.yy,
           (f.log2_opacity - (float)LOG2_ALPHA_MIN) * 1.0002f,
           extent_x,
-          0.5f * f.xy / -f.yy * -extent_x,
+          0.5f * f.xy / -f.yy * extent_x,
           across.first,
           across.last,
           down.first,
@@ -89,7 +89,7 @@ struct Writer {
   }
 };
 
-}  // namespace
+}  // namespace SK_ISA
 
 SK_GLOBAL(EMIT_THREADS) emit(const EmitParams p) {
   __shared__ unsigned warp_sums[WARP];

@@ -20,6 +20,9 @@ constexpr int WARP = 32;
 SK_DEVICE int min(int a, int b) { return a < b ? a : b; }
 SK_DEVICE int max(int a, int b) { return a > b ? a : b; }
 SK_DEVICE unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
+SK_DEVICE unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
+SK_DEVICE long long min(long long a, long long b) { return a < b ? a : b; }
+SK_DEVICE long long max(long long a, long long b) { return a > b ? a : b; }
 
 constexpr SK_DEVICE int ceil_div(int a, int b) { return (a + b - 1) / b; }
 

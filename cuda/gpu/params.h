@@ -21,25 +21,25 @@
 // -I cuda/gpu. (--fmad=false: a product is fused where the source says fma and nowhere else, so
 // alpha has the same bits forward and backward.)
 //
-//   kernel           file          arguments       threads        blocks
-//   prepare_cameras  project.cu    PrepareParams   32             ceil(C / 32)
-//   project          project.cu    ProjectParams   256            C * ceil(N / 256)
-//   sort_histogram   sort.cu       SortParams      256            min(512, ceil(capacity / 4096))
-//   sort_pass        sort.cu       SortParams      256            ceil(capacity / SORT_BLOCK_ITEMS)
-//   emit             bin.cu        EmitParams      256            ceil(record_capacity / 256)
-//   tile_ranges      bin.cu        RangesParams    256            ceil((T + 1) / 256)
-//   blend            blend.cu      BlendParams     BLEND_THREADS  T
-//   blend_adj        blend_adj.cu  BlendAdjParams  128            ceil(adj_items / 4), see there
-//   gather_slots     blend_adj.cu  GatherParams    256            ceil(record_capacity / 64)
-//   finish           finish.cu     FinishParams    128            ceil(N / 128)
-//   project_adj      finish.cu     FinishParams    128            ceil(N / 128)
-//   view_adj         finish.cu     FinishParams    32             C
-//   image_loss       loss.cu       LossParams      256            C * ceil(W / 32) * ceil(H / 32)
-//   image_loss_sum   loss.cu       LossParams      256            1
-//   sample_keys      densify.cu    SampleParams    256            ceil(count / 256)
-//   morton_keys      densify.cu    MortonParams    256            ceil(count / 256)
-//   split_rows       densify.cu    SplitParams     128            ceil(count / 128)
-//   shrink_image     image.cu      ShrinkParams    256            ceil(width * height / 256)
+//   kernel          file            arguments      threads       blocks
+//   prepare_cameras project.cu      PrepareParams  32            ceil(C / 32)
+//   project         project.cu      ProjectParams  256           C * ceil(N / 256)
+//   sort_histogram  sort.cu         SortParams     256           min(512, ceil(capacity / 4096))
+//   sort_pass       sort.cu         SortParams     256           ceil(capacity / SORT_BLOCK_ITEMS)
+//   emit            bin.cu          EmitParams     256           ceil(record_capacity / 256)
+//   tile_ranges     bin.cu          RangesParams   256           ceil((T + 1) / 256)
+//   blend           blend.cu        BlendParams    BLEND_THREADS T
+//   blend_adj       blend_adj.cu    BlendAdjParams 128           ceil(adj_items / 4), see there
+//   gather_slots    gather_slots.cu GatherParams   256           ceil(record_capacity / 64)
+//   finish          finish.cu       FinishParams   128           ceil(N / 128)
+//   project_adj     project_adj.cu  FinishParams   128           ceil(N / 128)
+//   view_adj        project_adj.cu  FinishParams   32            C
+//   image_loss      loss.cu         LossParams     256           C * ceil(W / 32) * ceil(H / 32)
+//   image_loss_sum  loss.cu         LossParams     256           1
+//   sample_keys     densify.cu      SampleParams   256           ceil(count / 256)
+//   morton_keys     densify.cu      MortonParams   256           ceil(count / 256)
+//   split_rows      densify.cu      SplitParams    128           ceil(count / 128)
+//   shrink_image    image.cu        ShrinkParams   256           ceil(width * height / 256)
 //
 // All launches of a kernel that would have 0 blocks are left out; outputs of size 0 need nothing.
 //

@@ -9,7 +9,7 @@
 #endif
 
 namespace splatkit {
-namespace {
+inline namespace SK_ISA {
 
 #if SK_KEY_BITS == 16
 using Key = unsigned short;
@@ -23,7 +23,7 @@ static_assert(SORT_BLOCK_ITEMS == SORT_THREADS * SORT_ITEMS);
 
 SK_DEVICE unsigned digit_of(unsigned key, int pass) { return key >> (8 * pass) & 255u; }
 
-}  // namespace
+}  // namespace SK_ISA
 
 // How often each digit of each pass occurs.
 SK_GLOBAL(SORT_THREADS) sort_histogram(const SortParams p) {
