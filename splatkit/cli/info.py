@@ -15,7 +15,7 @@ class Command:
     """Say what is in a scene file: how many Gaussians, their harmonics, bounds and faults."""
 
     file: Positional[Annotated[Path, arg(metavar="FILE")]]
-    """A scene file (.ply and others)."""
+    """A scene file of any format."""
     json: bool = False
     """Print JSON."""
 
@@ -35,8 +35,9 @@ def as_text(description: dict[str, Any]) -> str:
     rows = [
         (key.replace("num_", "").replace("_", " "), _value(key, value))
         for key, value in description.items()
-        if value not in (None, {}, [])
+        if value not in (None, {}, [], "") and key != "warnings"
     ]
+    rows += [("warning", text) for text in description.get("warnings", [])]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
@@ -52,8 +53,10 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.1f}"
+        return f"{value:.3g}"
     if isinstance(value, list):
+        if all(isinstance(item, float) for item in value):
+            return "  ".join(f"{item:.3g}" for item in value)
         return "; ".join(str(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(str(item) for item in value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,8 @@ from torch import Tensor
 
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import count_from_degree
-from splatkit.io.ply import OPAQUE_LOGIT, keep_usable, usable
+from splatkit.io._describe import describe as describe
+from splatkit.io._usable import OPAQUE_LOGIT, keep_usable
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -80,36 +80,6 @@ def fit_for(
     sh = gaussians.sh[:, : count_from_degree(max_degree)]
     bare = replace(gaussians, sh=sh, extra={}).detach().to("cpu").to(torch.float32)
     return keep_usable(bare, path)
-
-
-def describe(path: Path, name: str, gaussians: Gaussians, **facts: Any) -> dict[str, Any]:
-    """What ``info`` says about a file of any compact format.
-
-    Args:
-        path: of the file.
-        name: of the format.
-        gaussians: everything in the file, broken rows included.
-        **facts: what only this format has (version, quantization, ...).
-    """
-    good = usable(gaussians)
-    kept = gaussians[good]
-    size = path.stat().st_size
-    low, high = (
-        (kept.means.amin(0).tolist(), kept.means.amax(0).tolist()) if len(kept) else (None, None)
-    )
-    return {
-        "format": name,
-        **facts,
-        "num_gaussians": len(gaussians),
-        "sh_degree": gaussians.sh_degree,
-        "antialiased": gaussians.antialiased,
-        "bounds": {"min": low, "max": high},
-        "nearly_transparent": int((kept.opacities < 1 / 255).sum()),
-        "not_finite": len(gaussians) - len(kept),
-        "extra": {key: list(value.shape[1:]) for key, value in gaussians.extra.items()},
-        "bytes": size,
-        "bytes_per_gaussian": size / max(len(gaussians), 1),
-    }
 
 
 def to_bytes(values: Tensor) -> Bytes:

@@ -35,7 +35,7 @@ from splatkit.core.sh import rgb_from_sh, sh_from_rgb
 from splatkit.io import _packing as packing
 from splatkit.io._packing import Floats
 from splatkit.io.files import write_bytes
-from splatkit.io.ply import MAGIC
+from splatkit.io.ply import MAGIC, producer
 
 NAME = "compressed PLY"
 MARK = b"element chunk "
@@ -109,6 +109,7 @@ def info(path: Path) -> dict[str, Any]:
         path,
         NAME,
         gaussians,
+        producer=producer(tuple(comments)),
         quantization="position, scale: 11, 10, 11 bit per chunk; quat: 10 bit; the rest: 8 bit",
         comments=comments,
     )

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +26,16 @@ from torch import Tensor
 
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import MAX_DEGREE, count_from_degree, sh_from_rgb
+from splatkit.io._describe import describe
+from splatkit.io._usable import OPAQUE_LOGIT, keep_usable
 from splatkit.io.files import atomic_path
 
 MAGIC = b"ply"
 MAX_HEADER_BYTES = 1 << 20
-MAX_LOG_SCALE = 40.0
-"""Above it the variance is no longer a float32; such a Gaussian covers everything."""
-OPAQUE_LOGIT = 16.0
-"""Stands for the infinite logit that some tools write for an opacity of exactly 0 or 1."""
 BLOCK = 1 << 15
 """Rows that are held in the layout of the file at once."""
 
+_PRODUCER = re.compile(r"(?:generated|created|written|exported)\s+(?:by|with|from)\W+(.+)", re.I)
 _ANTIALIASED = re.compile(r"SplatRenderMode:\s*mip\b|antialiased\s*[:=]?\s*(1|true)\b", re.I)
 _MEANS = ("x", "y", "z")
 _NORMALS = ("nx", "ny", "nz")
@@ -108,58 +106,40 @@ def write(gaussians: Gaussians, path: Path) -> None:
 def info(path: Path) -> dict[str, Any]:
     """Describe a file: counts, degree, bounds, dead and broken Gaussians, size per splat."""
     header, gaussians = _read_all(path)
-    good = usable(gaussians)
-    kept = gaussians[good]
-    size = path.stat().st_size
-    low, high = (
-        (kept.means.amin(0).tolist(), kept.means.amax(0).tolist()) if len(kept) else (None, None)
+    return describe(
+        path,
+        "ply",
+        gaussians,
+        encoding=header.encoding,
+        producer=producer(header.comments),
+        quantization="none" if header.packed is not None else "as its columns are typed",
+        comments=list(header.comments),
+        notes=_dialect(header),
     )
-    return {
-        "format": "ply",
-        "encoding": header.encoding,
-        "num_gaussians": len(gaussians),
-        "sh_degree": gaussians.sh_degree,
-        "antialiased": gaussians.antialiased,
-        "bounds": {"min": low, "max": high},
-        "nearly_transparent": int((kept.opacities < 1 / 255).sum()),
-        "not_finite": len(gaussians) - len(kept),
-        "extra": {name: list(tensor.shape[1:]) for name, tensor in gaussians.extra.items()},
-        "comments": list(header.comments),
-        "bytes": size,
-        "bytes_per_gaussian": size / max(len(gaussians), 1),
-    }
 
 
-def keep_usable(gaussians: Gaussians, path: Path) -> Gaussians:
-    """Leave out rows with NaN, infinity or an absurd scale, with a warning that counts them."""
-    if _all_usable(gaussians):
-        return gaussians
-    good = usable(gaussians)
-    bad = len(gaussians) - int(good.sum())
-    if bad == 0:
-        return gaussians
-    warnings.warn(
-        f"{path}: {bad} of {len(gaussians)} Gaussians hold NaN, infinity or an absurd scale "
-        "and were left out",
-        stacklevel=3,
-    )
-    return gaussians[good]
+def producer(comments: tuple[str, ...]) -> str:
+    """What wrote the file, by the comments of the tools that say so."""
+    for comment in comments:
+        match = _PRODUCER.search(comment)
+        if match is not None:
+            return match[1].strip()
+    return ""
 
 
-def usable(gaussians: Gaussians) -> Tensor:
-    """[N] bool: which Gaussians are finite and of a scale that float32 can hold."""
-    if _all_usable(gaussians):
-        return torch.ones(len(gaussians), dtype=torch.bool, device=gaussians.device)
-    return gaussians.finite_mask() & (gaussians.log_scales < MAX_LOG_SCALE).all(1)
-
-
-def _all_usable(gaussians: Gaussians) -> bool:
-    """Whether sums and a maximum already say so: far faster than asking every number."""
-    if len(gaussians) == 0:
-        return True
-    sums = [tensor.detach().sum() for tensor in gaussians.parameters().values()]
-    finite = bool(torch.isfinite(torch.stack([each.double() for each in sums])).all())
-    return finite and float(gaussians.log_scales.detach().max()) < MAX_LOG_SCALE
+def _dialect(header: _Header) -> list[str]:
+    """In what the file differs from the layout that every program reads."""
+    notes = []
+    if header.encoding != "binary little":
+        notes.append(f"its numbers are {header.encoding}: many programs read binary little alone")
+    if not header.has(_DC):
+        notes.append("it has plain colours (red, green, blue) in the place of f_dc")
+    if not header.has(_NORMALS):
+        notes.append("it has no nx, ny, nz: programs that count columns misread it")
+    odd = [n for n in header.dtype.names or () if header.dtype[n].str not in ("<f4", "<i4", "<u4")]
+    if odd and header.encoding == "binary little":
+        notes.append(f"columns that are no 4-byte numbers: {', '.join(odd[:6])}")
+    return notes
 
 
 def _read_all(path: Path) -> tuple[_Header, Gaussians]:
