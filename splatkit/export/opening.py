@@ -10,6 +10,7 @@ import torch
 from splatkit.core import Cameras, Gaussians, Photo, SplatkitError, UsageError, camera_of
 from splatkit.io import read_gaussians
 from splatkit.io.scene import SCENE_FILE, load_scene
+from splatkit.io.sog import META_NAME
 from splatkit.train.run_folder import RunFolder
 
 
@@ -42,7 +43,7 @@ class OpenScene:
 
 
 def open_scene(path: Path | str) -> OpenScene:
-    """Read a scene from a run folder or a scene file.
+    """Read a scene from a run folder, a scene file, or a folder of SOG pictures.
 
     Raises:
         UsageError: there is nothing at that path.
@@ -54,6 +55,9 @@ def open_scene(path: Path | str) -> OpenScene:
     if not path.is_dir():
         return OpenScene(path.stem, path, read_gaussians(path))
     folder = RunFolder(path)
+    described = path / META_NAME
+    if described.is_file() and not folder.ply.is_file():
+        return OpenScene(path.resolve().name, described, read_gaussians(described))
     if not folder.ply.is_file():
         has_state = folder.checkpoints.is_dir() and any(folder.checkpoints.iterdir())
         hint = (

@@ -154,6 +154,15 @@ FORMATS: tuple[Format, ...] = (
         max_degree=sog.MAX_DEGREE,
         least_psnr=38.0,
     ),
+    Format(
+        "sog-folder",
+        sog.META_NAME,
+        b"",
+        sog.read,
+        None,
+        sog.info,
+        max_degree=sog.MAX_DEGREE,
+    ),
     Format("csv", ".csv", b"", csv.read, csv.write, csv.info),
     Format("ksplat", ".ksplat", b"", ksplat.read, None, ksplat.info),
     Format(
@@ -175,7 +184,7 @@ def read_gaussians(path: Path | str) -> Gaussians:
     Raises:
         SplatkitError: the file is missing, damaged or of another kind.
     """
-    path = Path(path)
+    path = _file_of(Path(path))
     return _format_of(path).read(path)
 
 
@@ -205,8 +214,14 @@ def format_to_write(path: Path) -> tuple[Format, Callable[..., None]]:
 
 def info(path: Path | str) -> dict[str, Any]:
     """Describe a scene file in values that JSON can hold."""
-    path = Path(path)
+    path = _file_of(Path(path))
     return _format_of(path).info(path)
+
+
+def _file_of(path: Path) -> Path:
+    """The file itself, or the one that describes the scene in a folder."""
+    described = path / sog.META_NAME
+    return described if described.is_file() else path
 
 
 def _format_of(path: Path) -> Format:

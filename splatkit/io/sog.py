@@ -1,4 +1,4 @@
-"""SOG, "spatially ordered Gaussians" (PlayCanvas, version 2): lossless WebP pictures in a zip.
+"""SOG, "spatially ordered Gaussians" (PlayCanvas): lossless WebP pictures in a zip or a folder.
 
 ``meta.json`` names the pictures; pixel i, row by row, is Gaussian i (``count`` of them)::
 
@@ -11,6 +11,10 @@
     shN_labels          RG   low and high byte of a place in the palette
     shN_centroids       RGB  the palette, 64 entries a row, each entry 3, 8 or 15 pixels wide: one
                              pixel a coefficient, its RGB places in a codebook
+
+Read too: ``meta.json`` with its pictures beside it, and version 1, which has no ``version`` and no
+codebooks. There a byte lies evenly between ``mins`` and ``maxs`` of its channel (``shN``: of all),
+the A of ``sh0`` is a logit, ``means.shape[0]`` counts, and the palette's width tells the bands.
 
 ``shN`` carries ``bands`` (degree 1 to 3) and ``count`` (of palette entries). Antialiased scenes
 are marked ``antialias: true`` and, as splat-transform does, ``model: "antialiased"``.
@@ -25,10 +29,12 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +54,16 @@ NAME = "SOG"
 MAGIC = b"PK\x03\x04"
 MAX_DEGREE = 3
 
-_META = "meta.json"
+META_NAME = "meta.json"
+
+Source = Callable[[str, int], bytes]
+"""Gives the bytes of a file of the scene by its name, at most so many."""
+
 _MAX_META_BYTES = 1 << 22
 _MAX_SIDE = 16383
 _ROW = 64
 """Palette entries a row of the picture of the palette."""
+_BANDS_OF_WIDTH = {_ROW * (count_from_degree(d) - 1): d for d in range(1, MAX_DEGREE + 1)}
 _FIRST_TAG = 252
 _BROKEN_PICTURE = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, MemoryError,
                    Image.DecompressionBombError)  # fmt: skip
@@ -62,6 +73,9 @@ _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, Ru
 
 def read(path: Path) -> Gaussians:
     """Read Gaussians; rows with NaN, infinity or absurd scales are left out with a warning.
+
+    Args:
+        path: of a ``.sog``, or of the ``meta.json`` of a scene in a folder.
 
     Raises:
         SplatkitError: the file is missing, damaged, or of another version.
@@ -116,30 +130,40 @@ def write(gaussians: Gaussians, path: Path) -> None:
     if gaussians.sh_degree:
         meta["shN"], rest = _pack_rest(gaussians.sh[:, 1:], width, height)
         pictures |= rest
-    write_bytes(path, _zip(pictures | {_META: json.dumps(meta).encode()}))
+    write_bytes(path, _zip(pictures | {META_NAME: json.dumps(meta).encode()}))
 
 
 def info(path: Path) -> dict[str, Any]:
     """Describe a file: version, producer, counts, degree, bounds, dead and broken Gaussians."""
-    gaussians, meta = _load(path)
-    asset = meta.get("asset")
-    return packing.describe(
+    gaussians, bundle = _load(path)
+    asset = bundle.meta.values.get("asset")
+    books = "the rest: codebooks" if bundle.meta.version == 2 else "the rest: 8 bit"
+    told = packing.describe(
         path,
         NAME,
         gaussians,
-        version=2,
+        version=bundle.meta.version,
         producer=str(asset.get("generator", "")) if isinstance(asset, dict) else "",
-        quantization="position: 16 bit (logarithmic); quat, opacity: 8 bit; the rest: codebooks",
+        quantization=f"position: 16 bit (logarithmic); quat, opacity: 8 bit; {books}",
     )
+    told["bytes"] = bundle.size
+    told["bytes_per_gaussian"] = bundle.size / max(len(gaussians), 1)
+    return told
 
 
-def _load(path: Path) -> tuple[Gaussians, Mapping[str, Any]]:
+def _load(path: Path) -> tuple[Gaussians, _Bundle]:
     data = packing.read_bytes(path)
+    if not data.startswith(MAGIC):
+        pictures = (file for file in path.parent.glob("*") if file.suffix in (".webp", ".png"))
+        size = len(data) + sum(file.stat().st_size for file in pictures)
+        bundle = _Bundle(path, partial(_beside, path), _Meta(path, data), size)
+        return _unpack(bundle), bundle
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            meta = _Meta(path, _member(path, archive, _META, _MAX_META_BYTES))
-            bundle = _Bundle(path, archive, meta, len(data))
-            return _unpack(bundle), meta.values
+            source = partial(_member, path, archive)
+            meta = _Meta(path, source(META_NAME, _MAX_META_BYTES))
+            bundle = _Bundle(path, source, meta, len(data))
+            return _unpack(bundle), bundle
     except _BROKEN_ZIP as error:
         raise packing.damaged(path, f"its zip archive cannot be opened ({error})") from error
 
@@ -159,6 +183,20 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, limit: int) -> byte
     return archive.read(member)
 
 
+def _beside(path: Path, name: str, limit: int) -> bytes:
+    """One file in the folder of ``meta.json``; names that lead elsewhere are refused."""
+    picture = path.parent / name
+    if not re.fullmatch(r"[\w.-]{1,100}", name) or picture.is_symlink():
+        raise SplatkitError(
+            f"{path}: expected pictures in its own folder, got the name {name[:80]!r}"
+        )
+    if not picture.is_file():
+        raise SplatkitError(f"{path}: expected {name} beside it, found none; copy the whole folder")
+    if picture.stat().st_size > limit:
+        raise packing.damaged(path, f"{name} is {picture.stat().st_size} bytes large")
+    return packing.read_bytes(picture)
+
+
 class _Meta:
     """``meta.json``, judged as it is asked."""
 
@@ -167,59 +205,64 @@ class _Meta:
         try:
             values = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise packing.damaged(path, f"{_META} is not JSON ({error})") from error
-        if not isinstance(values, dict) or values.get("version") != 2:
-            version = values.get("version", 1) if isinstance(values, dict) else None
+            raise packing.damaged(path, f"{META_NAME} is not JSON ({error})") from error
+        version = values.get("version", 1) if isinstance(values, dict) else None
+        if version not in (1, 2) or not isinstance(values, dict):
             raise SplatkitError(
-                f"{path}: expected SOG version 2, got {version!r}; save it again with a current "
-                "splat-transform or SuperSplat"
+                f"{path}: expected SOG version 1 or 2, got {str(version)[:20]}; save it again with "
+                "a current splat-transform or SuperSplat"
             )
         self.values: dict[str, Any] = values
-        self.count = self.whole(values.get("count"), "count", _MAX_SIDE**2)
+        self.version = int(version)
+        shape = self.part("means").get("shape")
+        first = shape[0] if isinstance(shape, list) and shape else None
+        count = values.get("count") if self.version == 2 else first
+        self.count = self.whole(count, "count", _MAX_SIDE**2)
         self.antialiased = values.get("antialias") is True or values.get("model") == "antialiased"
 
     def part(self, name: str) -> dict[str, Any]:
         value = self.values.get(name)
         if not isinstance(value, dict):
-            raise packing.damaged(self.path, f"{_META} has no {name}")
+            raise packing.damaged(self.path, f"{META_NAME} has no {name}")
         return value
 
     def whole(self, value: Any, name: str, largest: int) -> int:
         if type(value) is not int or not 0 <= value <= largest:
-            raise packing.damaged(self.path, f"{_META}: {name} is {str(value)[:20]}")
+            raise packing.damaged(self.path, f"{META_NAME}: {name} is {str(value)[:20]}")
         return value
 
     def numbers(self, part: str, name: str, lengths: range) -> Floats:
         values = self.part(part).get(name)
+        values = [values] if type(values) in (int, float) else values
         if (
             not isinstance(values, list)
             or len(values) not in lengths
             or any(type(value) not in (int, float) for value in values)
         ):
-            raise packing.damaged(self.path, f"{_META}: {part}.{name} is not a list of numbers")
+            raise packing.damaged(self.path, f"{META_NAME}: {part}.{name} is not a list of numbers")
         with np.errstate(over="ignore"):
             array = np.array(values, np.float64).astype(np.float32)
         if not np.isfinite(array).all():
-            raise packing.damaged(self.path, f"{_META}: {part}.{name} is not finite")
+            raise packing.damaged(self.path, f"{META_NAME}: {part}.{name} is not finite")
         return array
 
     def files(self, part: str, number: int) -> list[str]:
         names = self.part(part).get("files")
         if not isinstance(names, list) or len(names) != number:
-            raise packing.damaged(self.path, f"{_META}: {part}.files are not {number} names")
+            raise packing.damaged(self.path, f"{META_NAME}: {part}.files are not {number} names")
         return [str(name) for name in names]
 
 
 class _Bundle:
-    """The pictures of an archive."""
+    """The pictures of a scene."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile, meta: _Meta, size: int) -> None:
-        self.path, self.archive, self.meta, self.size = path, archive, meta, size
+    def __init__(self, path: Path, source: Source, meta: _Meta, size: int) -> None:
+        self.path, self.source, self.meta, self.size = path, source, meta, size
 
     def picture(self, name: str) -> Bytes:
         """[H,W,4] RGBA."""
         limit = packing.MAX_UNPACKED_BYTES + self.size
-        data = _member(self.path, self.archive, name, limit)
+        data = self.source(name, limit)
         try:
             picture = Image.open(io.BytesIO(data), formats=("WEBP", "PNG"))
             packing.check_unpacked_size(self.path, 4 * picture.width * picture.height, self.size)
@@ -238,7 +281,13 @@ class _Bundle:
         return pixels[: self.meta.count]
 
     def look_up(self, part: str, places: Bytes) -> Tensor:
-        """The entries of a part's codebook."""
+        """What bytes stand for: entries of a part's codebook, or in version 1 shares of a range."""
+        if self.meta.version == 1:
+            widths = range(1, places.shape[-1] + 1)
+            low, high = (self.meta.numbers(part, name, widths) for name in ("mins", "maxs"))
+            if not len(low) == len(high) in (1, places.shape[-1]):
+                raise packing.damaged(self.path, f"{META_NAME}: {part} has {len(low)} ranges")
+            return torch.from_numpy(low + (high - low) * (places.astype(np.float32) / 255))
         book = self.meta.numbers(part, "codebook", range(1, ENTRIES + 1))
         if places.size and int(places.max()) >= len(book):
             raise packing.damaged(self.path, f"{part} points beyond its codebook")
@@ -252,17 +301,25 @@ def _unpack(bundle: _Bundle) -> Gaussians:
     unit = packing.join_largest(place.clamp(min=0), others)
     # Tags below 252 are kept for other encodings; the format's programs take them as no turn.
     unit[place < 0] = torch.tensor([1.0, 0, 0, 0])
-    sh0 = bundle.column("sh0")
-    dc = bundle.look_up("sh0", sh0[:, :3])
+    dc, logits = _unpack_base(bundle)
     rest = _unpack_rest(bundle)
     return Gaussians(
         means=_unpack_means(bundle),
         quats=unit,
         log_scales=bundle.look_up("scales", bundle.column("scales")[:, :3]),
-        logit_opacities=packing.logits_of_bytes(sh0[:, 3]),
+        logit_opacities=logits,
         sh=torch.cat((dc[:, None], rest), 1),
         antialiased=bundle.meta.antialiased,
     )
+
+
+def _unpack_base(bundle: _Bundle) -> tuple[Tensor, Tensor]:
+    """[N,3] coefficients of degree 0, and [N] logits of the opacities."""
+    sh0 = bundle.column("sh0")
+    if bundle.meta.version == 1:
+        values = bundle.look_up("sh0", sh0)
+        return values[:, :3], values[:, 3]
+    return bundle.look_up("sh0", sh0[:, :3]), packing.logits_of_bytes(sh0[:, 3])
 
 
 def _pack_means(means: Tensor) -> tuple[list[float], list[float], Bytes, Bytes]:
@@ -307,13 +364,15 @@ def _unpack_rest(bundle: _Bundle) -> Tensor:
     meta = bundle.meta
     if meta.values.get("shN") is None:
         return torch.zeros(meta.count, 0, 3)
-    bands = meta.whole(meta.part("shN").get("bands"), "shN.bands", MAX_DEGREE)
-    coefficients = count_from_degree(bands) - 1
+    pixels = bundle.picture(meta.files("shN", 2)[0])
+    bands = meta.part("shN").get("bands")
+    if meta.version == 1:
+        bands = _BANDS_OF_WIDTH.get(pixels.shape[1])
+    coefficients = count_from_degree(meta.whole(bands, "shN.bands", MAX_DEGREE)) - 1
     if coefficients == 0:
         return torch.zeros(meta.count, 0, 3)
     labels = bundle.column("shN", 1, 2).astype(np.int64)
     places = labels[:, 0] + 256 * labels[:, 1]
-    pixels = bundle.picture(meta.files("shN", 2)[0])
     if pixels.shape[1] != _ROW * coefficients:
         raise packing.damaged(bundle.path, f"the palette is {pixels.shape[1]} pixels wide")
     entries = pixels[:, :, :3].reshape(-1, coefficients, 3)

@@ -180,7 +180,7 @@ def broken_meta(**changes):
         (lambda f: f | {"meta.json": b"{"}, "not JSON"),
         (lambda f: f | {"meta.json": b"[" * 100000}, "not JSON"),
         (lambda f: f | {"quats.webp": b"RIFF"}, "no picture"),
-        (broken_meta(version=1), "version 2, got 1"),
+        (broken_meta(version=3), "version 1 or 2, got 3"),
         (broken_meta(count=-1), "count is -1"),
         (broken_meta(count=10**7), "expected 10000000 pixels"),
         (broken_meta(count=True), "count is True"),
