@@ -72,11 +72,14 @@ def test_sdist_holds_what_builds_and_little_else(sdist: Path) -> None:
     assert sdist.stat().st_size < 3e6
 
 
-def test_wheel_carries_headers_and_licence(wheel: Path) -> None:
+def test_wheel_carries_headers_kernels_and_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     headers = {path.name for path in (ROOT / "cuda/include/splatkit").glob("*.h")}
     prefix = "splatkit/_cuda/include/splatkit/"
     assert {name.removeprefix(prefix) for name in names if name.startswith(prefix)} == headers
+    kernels = {path.name for path in (ROOT / "cuda/gpu").iterdir()}
+    prefix = "splatkit/_cuda/gpu/"
+    assert {name.removeprefix(prefix) for name in names if name.startswith(prefix)} == kernels
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "scripts/", "cuda/")) for name in names)
 
