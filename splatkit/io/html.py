@@ -289,7 +289,7 @@ def _int16(values: Tensor) -> NDArray[np.int16]:
 
 def _planes(values: NDArray[Any]) -> Bytes:
     """[columns, bytes, N]: the lowest byte of every number of a column, the next one, ..."""
-    rows = values.reshape(len(values), -1)
+    rows = values[:, None] if values.ndim == 1 else values
     little = np.ascontiguousarray(rows.T.astype(rows.dtype.newbyteorder("<")))
     split = little.view(np.uint8).reshape(*little.shape, rows.dtype.itemsize)
     return np.ascontiguousarray(split.transpose(0, 2, 1))
