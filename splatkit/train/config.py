@@ -12,6 +12,8 @@ import tyro
 from splatkit.core import UsageError
 from splatkit.ingest import IngestConfig
 from splatkit.train.initialize import Initialization
+from splatkit.train.passers_by import PassersBy
+from splatkit.train.photo_colors import PhotoColorRates
 from splatkit.train.schedule import Coarse, Rates
 from splatkit.train.shell import Shell
 from splatkit.train.strategy import BudgetedGrowth
@@ -28,7 +30,7 @@ class Preset:
 
 
 PRESETS = {
-    "draft": Preset(iterations=8_000, max_gaussians=180_000, long_side=640),
+    "draft": Preset(iterations=5_000, max_gaussians=150_000, long_side=640),
     "standard": Preset(iterations=15_000, max_gaussians=200_000, long_side=640),
     "high": Preset(iterations=30_000, max_gaussians=400_000, long_side=1280),
 }
@@ -53,6 +55,8 @@ class Recipe:
     """Progress at which all harmonics are in use."""
     antialiased: bool = False
     """Compensate opacity for the screen-space low-pass."""
+    photo_colors: PhotoColorRates = field(default_factory=PhotoColorRates)
+    passers_by: PassersBy = field(default_factory=PassersBy)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,16 @@ class TrainConfig:
     """COLMAP model folder of these photos, instead of running structure from motion."""
     time_limit: str | None = None
     """Training ends on time with a finished schedule: 90s, 10m, 1.5h."""
+    memory_budget: str | None = None
+    """Memory to stay within: 800M, 4G."""
+    exposure: Literal["same", "varies"] = "same"
+    """Of the photos, with white balance; what varies is learned."""
+    passers_by: bool = False
+    """Leave out what only some photos show."""
+    masks: Literal["ignore", "transparent"] = "ignore"
+    """Masked pixels are unknown, or empty."""
+    start: Path | None = None
+    """Scene file to start from."""
     resume: bool = False
     """Go on from the newest checkpoint in the run folder."""
     seed: int = 0
@@ -107,6 +121,8 @@ class TrainConfig:
             )
         if self.time_limit is not None:
             seconds_from_text(self.time_limit)
+        if self.memory_budget is not None:
+            bytes_from_text(self.memory_budget)
 
     @property
     def ingest(self) -> IngestConfig:
@@ -133,6 +149,11 @@ class TrainConfig:
     def seconds(self) -> float | None:
         """The time limit in seconds."""
         return None if self.time_limit is None else seconds_from_text(self.time_limit)
+
+    @property
+    def memory_bytes(self) -> float | None:
+        """The memory budget in bytes."""
+        return None if self.memory_budget is None else bytes_from_text(self.memory_budget)
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
         """Training size of a photo of that size, pixels; photos are never enlarged."""
@@ -163,3 +184,17 @@ def seconds_from_text(text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"--time-limit: expected a time like 90s, 10m or 1.5h, got {text!r}")
     return seconds
+
+
+def bytes_from_text(text: str) -> float:
+    """Bytes of ``800M``, ``4G``, ``1.5 GB``; a bare number is bytes.
+
+    Raises:
+        UsageError: it is none of these, or not positive.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
+    factors = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+    size = float(match[1]) * factors[match[2]] if match else 0.0
+    if size <= 0:
+        raise UsageError(f"--memory-budget: expected a size like 800M or 4G, got {text!r}")
+    return size

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Event, Photo, Progress, SplatkitError, camera_of
 from splatkit.io.images import read_image, resize_area
+
+MaskMode = Literal["ignore", "transparent"]
 
 
 @dataclass
@@ -25,7 +28,7 @@ class View:
     mask: Tensor | None = None
     """[1,H,W] uint8, 0 where a pixel does not count; None when all count."""
     alpha: Tensor | None = None
-    """[1,H,W] uint8 coverage of photos with alpha."""
+    """[1,H,W] uint8 coverage of photos with alpha, or with a mask that means as much."""
 
     def reduced(self, factor: int) -> View:
         """The same view, divided in size and averaged."""
@@ -52,6 +55,7 @@ def load_views(
     picture_size: Callable[[int, int], tuple[int, int]],
     background: tuple[float, float, float] | None,
     threads: int = 0,
+    masks: MaskMode = "ignore",
 ) -> Generator[Event, None, list[View]]:
     """Read photos at training size.
 
@@ -60,13 +64,15 @@ def load_views(
         picture_size: training size of a photo of a given width and height, pixels.
         background: sRGB colour behind photos with alpha; black when None.
         threads: readers at the same time; 0 lets Python choose.
+        masks: whether pixels outside a mask do not count (``ignore``) or show the background
+            (``transparent``).
 
     Raises:
         SplatkitError: a photo or mask cannot be read, or has not the size the scene states.
     """
     views: list[View] = []
     with ThreadPoolExecutor(threads or None) as pool:
-        for view in pool.map(lambda photo: _load(photo, picture_size, background), photos):
+        for view in pool.map(lambda photo: _load(photo, picture_size, background, masks), photos):
             views.append(view)
             yield Progress("Loading photos", len(views), len(photos), view.name)
     return views
@@ -76,6 +82,7 @@ def _load(
     photo: Photo,
     picture_size: Callable[[int, int], tuple[int, int]],
     background: tuple[float, float, float] | None,
+    masks: MaskMode,
 ) -> View:
     pixels = torch.tensor(read_image(photo.path))
     if pixels.shape[:2] != (photo.height, photo.width):
@@ -84,18 +91,16 @@ def _load(
             f"{pixels.shape[1]}x{pixels.shape[0]}; run ingest again"
         )
     width, height = picture_size(photo.width, photo.height)
+    mask = _read_mask(photo)
+    if mask is not None and masks == "transparent":
+        cover = pixels[..., 3] if pixels.shape[2] == 4 else torch.full_like(mask, 255)
+        pixels = torch.cat((pixels[..., :3], torch.minimum(cover, mask)[..., None]), -1)
+        mask = None
     alpha = None
     if pixels.shape[2] == 4:
         pixels, alpha = _composite(pixels, background or (0.0, 0.0, 0.0))
         alpha = shrink(alpha, width, height)[None]
-    mask = None
-    if photo.mask_path is not None:
-        mask = torch.tensor(read_image(photo.mask_path)[..., 0])
-        if mask.shape != (photo.height, photo.width):
-            raise SplatkitError(
-                f"{photo.mask_path}: expected {photo.width}x{photo.height} pixels like its "
-                f"photo, got {mask.shape[1]}x{mask.shape[0]}"
-            )
+    if mask is not None:
         mask = _strict(shrink(mask, width, height))[None]
         if bool((mask > 0).all()):
             mask = None
@@ -106,6 +111,19 @@ def _load(
         mask,
         alpha,
     )
+
+
+def _read_mask(photo: Photo) -> Tensor | None:
+    """[H,W] uint8 of the photo's size."""
+    if photo.mask_path is None:
+        return None
+    mask = torch.tensor(read_image(photo.mask_path)[..., 0])
+    if mask.shape != (photo.height, photo.width):
+        raise SplatkitError(
+            f"{photo.mask_path}: expected {photo.width}x{photo.height} pixels like its "
+            f"photo, got {mask.shape[1]}x{mask.shape[0]}"
+        )
+    return mask
 
 
 def _composite(pixels: Tensor, background: tuple[float, float, float]) -> tuple[Tensor, Tensor]:

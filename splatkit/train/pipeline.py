@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from splatkit import __version__
-from splatkit.core import Event, Gaussians, Scene, SplatkitError
+from splatkit.core import Event, Gaussians, Photo, Scene, SplatkitError
 from splatkit.ingest import ingest
 from splatkit.io.files import read_json, remove_leftovers, write_json
 from splatkit.io.registry import read_gaussians, write_gaussians
@@ -18,15 +19,18 @@ from splatkit.train.config import TrainConfig, plain
 from splatkit.train.evaluate import agreement, evaluate
 from splatkit.train.events import Evaluated, Ingested, Saved
 from splatkit.train.machine import describe_machine, timed
-from splatkit.train.photos import load_views
+from splatkit.train.photos import View, load_views
 from splatkit.train.report import write_report
 from splatkit.train.run_folder import RunFolder, logged, read_log
+from splatkit.train.state import newest_checkpoint
 from splatkit.train.stats import compared, make_stats
 from splatkit.train.trainer import train
 from splatkit.train.watch import watched, watched_photos
 
 LEAST_EXPORT_PSNR = 60.0
 """dB between the scene and what its file gives back."""
+BEHIND_MASKS = (1.0, 1.0, 1.0)
+"""sRGB colour behind photos that masks make transparent."""
 _CHECKED_VIEWS = 3
 
 
@@ -51,22 +55,49 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
     folder.root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.root)
     write_json(folder.config, {"version": __version__, "source": str(source), **plain(config)})
-    yield from logged(_stages(Path(source), folder, config), folder.log)
+    try:
+        yield from logged(_stages(Path(source), folder, config), folder.log)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory_short(error):
+            raise
+        last = newest_checkpoint(folder.checkpoints)
+        kept = f"{last} is intact: go on" if last else "nothing is lost: start again"
+        raise SplatkitError(
+            f"{out}: the memory ran out; {kept} with --resume and a lower --max-gaussians, "
+            "--memory-budget or --resize, or close other programs"
+        ) from error
     return folder.root
+
+
+def _is_memory_short(error: Exception) -> bool:
+    """Torch reports a failed allocation as a RuntimeError."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)
 
 
 def _stages(source: Path, folder: RunFolder, config: TrainConfig) -> Generator[Event, None, None]:
     start = time.perf_counter()
     scene_folder = yield from timed("Finding cameras", ingest(source, folder.scene, config.ingest))
-    scene = load_scene(scene_folder)
+    scene = as_configured(load_scene(scene_folder), config)
     yield Ingested(time.perf_counter() - start, len(scene.photos), len(scene.points))
-    views = yield from load_views(
-        watched_photos(scene.held_out_photos), config.picture_size, scene.background
-    )
+    views = yield from _views(watched_photos(scene.held_out_photos), scene, config)
     gaussians = yield from watched(
         train(scene, folder.root, config), views, scene.background, get_backend(config.backend)
     )
     yield from finish(scene, gaussians, folder, config)
+
+
+def as_configured(scene: Scene, config: TrainConfig) -> Scene:
+    """The scene as the options want it seen: photos that masks cut out get a background."""
+    cut_out = config.masks == "transparent" and any(p.mask_path for p in scene.photos)
+    if not cut_out or scene.background is not None:
+        return scene
+    return replace(scene, background=BEHIND_MASKS)
+
+
+def _views(
+    photos: list[Photo], scene: Scene, config: TrainConfig
+) -> Generator[Event, None, list[View]]:
+    return load_views(photos, config.picture_size, scene.background, config.threads, config.masks)
 
 
 def finish(
@@ -79,9 +110,7 @@ def finish(
     """
     backend = get_backend(config.backend)
     exported, export_psnr = yield from timed("Export", _export(scene, gaussians, folder, config))
-    views = yield from load_views(
-        scene.held_out_photos, config.picture_size, scene.background, config.threads
-    )
+    views = yield from _views(scene.held_out_photos, scene, config)
     # The figures are those of the file that people take away.
     results = yield from timed(
         "Comparing photos",
@@ -119,9 +148,7 @@ def _export(
     write_gaussians(gaussians, folder.ply)
     yield Saved(folder.ply, "scene")
     photos = scene.held_out_photos or scene.training_photos
-    views = yield from load_views(
-        photos[:_CHECKED_VIEWS], config.picture_size, scene.background, config.threads
-    )
+    views = yield from _views(photos[:_CHECKED_VIEWS], scene, config)
     exported = read_gaussians(folder.ply)
     backend = get_backend(config.backend)
     decibels = agreement(gaussians, exported, views, scene.background, backend)
@@ -150,9 +177,11 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
                 "missing; train first: splatkit train PHOTOS -o RUN"
             )
     told, stats = read_json(folder.config), read_json(folder.stats)
-    config = TrainConfig(preset=told["preset"], resize=told["resize"], backend=backend)
-    scene = load_scene(folder.scene)
-    views = yield from load_views(scene.held_out_photos, config.picture_size, scene.background)
+    config = TrainConfig(
+        preset=told["preset"], resize=told["resize"], masks=told["masks"], backend=backend
+    )
+    scene = as_configured(load_scene(folder.scene), config)
+    views = yield from _views(scene.held_out_photos, scene, config)
     results = yield from evaluate(
         read_gaussians(folder.ply),
         views,

@@ -22,8 +22,10 @@ from splatkit.render.backends import Backend
 from splatkit.train.config import TrainConfig
 from splatkit.train.evaluate import evaluate, render_view
 from splatkit.train.events import Evaluated, Saved
+from splatkit.train.machine import describe_machine
 from splatkit.train.metrics import psnr
 from splatkit.train.photos import View, load_views
+from splatkit.train.report import write_report
 from splatkit.train.run_folder import RunFolder
 from splatkit.train.stats import make_stats
 
@@ -104,11 +106,14 @@ def score(
             "file": str(scene_file),
             "frame": frame,
             "num_gaussians": len(gaussians),
+            "machine": describe_machine(),
             "seed": config.seed,
         },
     )
     write_json(folder.stats, stats)
     yield Saved(folder.stats, "statistics")
+    write_report([folder.root], folder.report)
+    yield Saved(folder.report, "report")
     yield Evaluated(stats)
     return stats
 

@@ -11,13 +11,15 @@ from torch import Tensor
 from splatkit.core import PARAMETER_NAMES, Gaussians, SplatkitError
 from splatkit.io.checkpoint import read_checkpoint, write_checkpoint
 from splatkit.render.backends.base import AdamState, DensityStatistics
+from splatkit.train.photo_colors import PhotoColors
 from splatkit.train.schedule import Pace
 from splatkit.train.strategy import Budget, Model
 
-VERSION = 1
+VERSION = 2
 KEPT = 2
 """Checkpoints that stay in the folder; older ones are deleted."""
 _STATISTICS = tuple(f.name for f in fields(DensityStatistics))
+_COLORS = tuple(f.name for f in fields(PhotoColors))
 
 
 @dataclass
@@ -31,6 +33,10 @@ class TrainingState:
     """Steps done."""
     seconds: float = 0.0
     """Training time over all sessions."""
+    colors: PhotoColors | None = None
+    """The photos' colour maps, where they are learned."""
+    recoveries: int = 0
+    """How often training diverged and went on from an older state, with smaller steps."""
 
 
 def save_state(state: TrainingState, folder: Path) -> Path:
@@ -42,8 +48,11 @@ def save_state(state: TrainingState, folder: Path) -> Path:
     tensors.update({f"first/{n}": t for n, t in adam.first.items()})
     tensors.update({f"second/{n}": t for n, t in adam.second.items()})
     tensors.update({f"statistics/{n}": getattr(state.model.statistics, n) for n in _STATISTICS})
+    if state.colors is not None:
+        tensors.update({f"colors/{n}": getattr(state.colors, n) for n in _COLORS})
     document = {
         "version": VERSION,
+        "recoveries": state.recoveries,
         "step": state.step,
         "seconds": state.seconds,
         "adam_step": adam.step,
@@ -79,12 +88,15 @@ def load_state(path: Path) -> TrainingState:
             _under("first/", tensors), _under("second/", tensors), document["adam_step"]
         )
         statistics = DensityStatistics(**_under("statistics/", tensors))
+        colors = _under("colors/", tensors)
         return TrainingState(
             Model(gaussians, adam, statistics),
             Budget(**document["budget"]),
             Pace(**document["pace"]),
             document["step"],
             document["seconds"],
+            PhotoColors(**colors) if colors else None,
+            document["recoveries"],
         )
     except (KeyError, TypeError) as error:
         raise SplatkitError(f"{path}: expected a complete checkpoint, {error} is wrong") from error

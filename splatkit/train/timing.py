@@ -7,41 +7,68 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _SAMPLES = 64
-_SMOOTHING = 0.1
+_HALF_LIFE = 60.0
+"""Seconds after which a measurement counts half: other programs come and go."""
+_TRUST = 0.15
+"""Weight of the belief that pictures and Gaussians are equally much slower or faster than on the
+machine that ``StepCost`` was measured on, beside that of the measurements."""
+_LONGEST = 4.0
+"""A step that takes this many times what was foreseen met something that is not training."""
+_RATE_SMOOTHING = 0.1
+
+Parts = tuple[float, float]
+"""Seconds of a step that go with the pixels, and those that go with the Gaussians."""
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """Time of a step, relative to one at full picture size with all Gaussians.
+    """Time of a step on one machine (two cores with AVX-512), by what it works on.
 
-    The shares were measured with the CPU backend; they need only be roughly right, since the
-    plan is renewed as training goes on.
+    Only the proportions matter: a ``Clock`` finds out how fast another machine is.
     """
 
-    fixed: float = 0.05
-    per_pixel: float = 0.55
-    per_gaussian: float = 0.40
+    per_pixel: float = 66e-9
+    """Blending both ways and the loss, seconds."""
+    per_gaussian: float = 60e-9
+    """Projection, binning, and the update of all but the harmonics above degree 0, seconds."""
+    per_harmonic: float = 4e-9
+    """Update of one more harmonic of a Gaussian, seconds."""
+    fixed: float = 5e-4
+    """Seconds, whatever the size; counted with the pixels."""
 
-    def at(self, pixel_share: float, gaussian_share: float) -> float:
-        """Cost where pictures and Gaussians are at these shares of their final number."""
-        return self.fixed + self.per_pixel * pixel_share + self.per_gaussian * gaussian_share
+    def parts(self, pixels: float, gaussians: float, harmonics: int) -> Parts:
+        """Seconds of a step.
+
+        Args:
+            pixels: of one picture.
+            gaussians: how many there are.
+            harmonics: spherical harmonics in use, 1 to 25.
+        """
+        each = self.per_gaussian + self.per_harmonic * (harmonics - 1)
+        return self.fixed + self.per_pixel * pixels, each * gaussians
 
 
 class Clock:
     """Measures steps and foresees the rest.
 
+    Two speeds are fitted to what was measured (least squares of relative errors, older
+    measurements fading): how this machine's time for pixels and for Gaussians compares with
+    ``StepCost``. Early steps have small pictures and few Gaussians; knowing both speeds tells what
+    large pictures and many Gaussians will cost.
+
     Args:
-        cost: relative cost of a step at a progress 0..1.
+        cost: parts of a step's cost at a progress 0..1.
         seconds: training time before this session.
     """
 
-    def __init__(self, cost: Callable[[float], float], seconds: float = 0.0) -> None:
+    def __init__(self, cost: Callable[[float], Parts], seconds: float = 0.0) -> None:
         self._cost = cost
         self._before = seconds
         self._start = time.perf_counter()
         self._last = self._start
-        self._unit = 0.0
         self._rate = 0.0
+        # Sums of the normal equations: squares, products, and what was measured.
+        self._sums = [0.0] * 5
 
     @property
     def seconds(self) -> float:
@@ -57,11 +84,16 @@ class Clock:
         """Note that ``steps`` more steps are done, the last of them at ``progress``."""
         now = time.perf_counter()
         took = max(now - self._last, 1e-9) / steps
+        fading = 0.5 ** ((now - self._last) / _HALF_LIFE)
         self._last = now
-        unit = took / self._cost(progress)
-        weight = 1 - (1 - _SMOOTHING) ** steps
-        self._unit = unit if self._unit == 0 else self._unit + weight * (unit - self._unit)
+        weight = 1 - (1 - _RATE_SMOOTHING) ** steps
         self._rate = 1 / took if self._rate == 0 else self._rate + weight * (1 / took - self._rate)
+        pixels, gaussians = self._cost(progress)
+        foreseen = self._seconds_of((pixels, gaussians)) or took
+        measured = min(took, _LONGEST * foreseen) / (pixels + gaussians)
+        x, y = pixels / (pixels + gaussians), gaussians / (pixels + gaussians)
+        news = (x * x, x * y, y * y, x * measured, y * measured)
+        self._sums = [fading * old + steps * new for old, new in zip(self._sums, news, strict=True)]
 
     def leave_out(self, seconds: float) -> None:
         """Take a pause of that length out of the time measured so far."""
@@ -70,14 +102,26 @@ class Clock:
 
     def seconds_for(self, progress: float, steps: int) -> float:
         """Time that ``steps`` evenly spread steps from ``progress`` to the end will take."""
-        return self._unit * self._mean_cost(progress) * steps
+        return self._mean_seconds(progress) * steps
 
     def steps_within(self, progress: float, seconds: float) -> int:
         """Steps from ``progress`` to the end that fit into ``seconds``."""
-        each = self._unit * self._mean_cost(progress)
+        each = self._mean_seconds(progress)
         return max(1, int(seconds / each)) if each > 0 else 1
 
-    def _mean_cost(self, progress: float) -> float:
+    def _mean_seconds(self, progress: float) -> float:
         rest = 1 - progress
         places = [progress + rest * (i + 0.5) / _SAMPLES for i in range(_SAMPLES)]
-        return sum(map(self._cost, places)) / _SAMPLES
+        return sum(self._seconds_of(self._cost(place)) for place in places) / _SAMPLES
+
+    def _seconds_of(self, parts: Parts) -> float:
+        """Seconds of a step on this machine; 0 before the first measurement."""
+        xx, xy, yy, xt, yt = self._sums
+        # Measurements of one kind alone would leave the other speed open.
+        tie = _TRUST * (xx + 2 * xy + yy)
+        xx, xy, yy = xx + tie, xy - tie, yy + tie
+        determinant = xx * yy - xy * xy
+        if determinant <= 0:
+            return 0.0
+        speeds = (xt * yy - yt * xy) / determinant, (yt * xx - xt * xy) / determinant
+        return sum(max(speed, 0.0) * part for speed, part in zip(speeds, parts, strict=True))

@@ -7,41 +7,41 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
 from splatkit.core import Event, Gaussians, Note, Scene, SplatkitError
+from splatkit.core.sh import count_from_degree
 from splatkit.render import get_backend, set_threads
 from splatkit.render.backends import Backend, ProjectOptions
 from splatkit.render.backends.base import UpdateOptions
 from splatkit.train.chance import PhotoOrder, generator_for
 from splatkit.train.config import TrainConfig
+from splatkit.train.divergence import CAUTION, LossWatch, recovered
 from splatkit.train.events import Controls, Finished, Saved, Started, StepDone
-from splatkit.train.initialize import initialize
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.machine import timed
+from splatkit.train.memory import within_memory
 from splatkit.train.photos import View, load_views
-from splatkit.train.schedule import Pace, sh_degree_at
+from splatkit.train.schedule import sh_degree_at
 from splatkit.train.shell import unseen_shell
-from splatkit.train.state import TrainingState, newest_checkpoint, save_state, states_newest_first
-from splatkit.train.strategy import Budget, Model
-from splatkit.train.timing import Clock, StepCost
+from splatkit.train.start import shell_count, start_state
+from splatkit.train.state import TrainingState, save_state
+from splatkit.train.timing import Clock, Parts, StepCost
 
 SECONDS_BETWEEN_EVENTS = 0.25
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 STEPS_BETWEEN_PLANS = 50
 LIMIT_SHARE = 0.985
 """Share of a time limit that steps may fill; the rest is for the last checkpoint."""
-SHELL_SHARE = 16
-"""The far sphere takes at most one in this many Gaussians."""
-_LOSS_SMOOTHING = 0.02
 
 
 def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None, Gaussians]:
     """Optimise Gaussians until they look like the scene's training photos.
 
-    Checkpoints go to ``run/checkpoints`` every two minutes, at the end, on Ctrl-C and when the
-    generator is closed.
+    Checkpoints go to ``run/checkpoints`` at the start, every two minutes, at the end, on Ctrl-C
+    and when the generator is closed.
 
     Args:
         scene: photos with cameras; held-out ones are not looked at.
@@ -49,8 +49,8 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
         config: options.
 
     Raises:
-        SplatkitError: the scene cannot be trained on, or training diverged (the message names
-            the last good checkpoint).
+        SplatkitError: the scene cannot be trained on, or training diverged again and again (the
+            message names the last good state).
     """
     began = time.perf_counter()
     set_threads(config.threads)
@@ -59,22 +59,33 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
             f"scene: expected photos to train on, got {len(scene.photos)}, of which "
             f"{len(scene.held_out_photos)} are held out; add photos or use --test-every 0"
         )
+    config = yield from within_memory(scene, config)
     backend = get_backend(config.backend)
     views = yield from timed(
         "Loading photos",
-        load_views(scene.training_photos, config.picture_size, scene.background, config.threads),
+        load_views(
+            scene.training_photos,
+            config.picture_size,
+            scene.background,
+            config.threads,
+            config.masks,
+        ),
     )
-    state = yield from timed("First Gaussians", _start_state(scene, views, run, config))
+    state = yield from timed("First Gaussians", start_state(scene, views, run, config))
     # Finding the first Gaussians is part of the training time.
     state.seconds += time.perf_counter() - began
     trainer = Trainer(scene, views, config, backend, state)
     yield _started(trainer, resumed_step=state.step)
+    if not state.step:
+        trainer.save(run)
     try:
         yield from timed("Training", _loop(trainer, run))
     except (KeyboardInterrupt, GeneratorExit):
         trainer.save(run)
         raise
     yield Saved(trainer.save(run), "checkpoint")
+    # Training that went astray has gone on from another state.
+    state = trainer.state
     gaussians = _closed(scene, views, state.model.gaussians, config)
     yield Finished(state.step, state.seconds, len(gaussians))
     return gaussians
@@ -87,17 +98,10 @@ def _closed(
     if scene.background is not None:
         return gaussians
     points = scene.points if len(scene.points) else gaussians.means
-    count = _shell_count(scene, config)
+    count = shell_count(scene, config)
     shell = unseen_shell(views, points, config.recipe.shell, count, gaussians.sh_degree)
     shell.antialiased = gaussians.antialiased
     return Gaussians.concatenate([gaussians, shell])
-
-
-def _shell_count(scene: Scene, config: TrainConfig) -> int:
-    """Gaussians set aside for the far sphere."""
-    if scene.background is not None:
-        return 0
-    return min(config.recipe.shell.count, config.budget // SHELL_SHARE)
 
 
 def _loop(trainer: Trainer, run: Path) -> Generator[Event, None, None]:
@@ -105,9 +109,10 @@ def _loop(trainer: Trainer, run: Path) -> Generator[Event, None, None]:
     told = saved = time.perf_counter()
     while not trainer.done:
         with interrupts_deferred():
-            loss = trainer.step()
-        if not math.isfinite(loss):
-            raise SplatkitError(_diverged(trainer.state.step, run))
+            trainer.step()
+        if trainer.trouble is not None:
+            yield trainer.recover(run)
+            continue
         now = time.perf_counter()
         if now - told >= SECONDS_BETWEEN_EVENTS or trainer.done:
             told = now
@@ -134,41 +139,55 @@ class Trainer:
         self.backend = backend
         self.views = views
         self.long_side = max(max(v.camera.width, v.camera.height) for v in views)
+        self._pixels = fmean(v.camera.width * v.camera.height for v in views)
         self._extent = scene.extent
         self._fused = backend.training_step()
         self._background = torch.tensor([scene.background or (0.0, 0.0, 0.0)])
         self._order = PhotoOrder(len(views), config.seed)
         self._reduced, self._factor = views, 1
-        self._clock = Clock(self._relative_cost, state.seconds)
+        self._clock = Clock(self._cost, state.seconds)
         self._ticked = state.step
-        self._loss = 0.0
+        self._losses = LossWatch()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why training cannot go on from here, in words; None while all is well."""
+        return self._losses.trouble
 
     @property
     def done(self) -> bool:
         """Whether the schedule has ended."""
         return self.state.step >= self.state.pace.last_step
 
-    def step(self) -> float:
-        """Learn from one photo; returns the loss.
-
-        Nothing is updated when the loss is not finite.
-        """
+    def step(self) -> None:
+        """Learn from one photo; nothing is updated when the loss is not finite."""
         state, recipe = self.state, self.config.recipe
-        model = state.model
+        model, colors = state.model, state.colors
         progress = state.pace.progress(state.step)
-        view = self._view(progress)
+        photo = self._order.at(state.step)
+        view = self._view(photo, progress)
         options = ProjectOptions(
             sh_degree=sh_degree_at(progress, self.config.sh_degree, recipe.sh_grown_by)
         )
-        rgb, _ = self._fused.forward(model.gaussians, view.camera, self._background, options)
-        loss, v_rgb = self.backend.l1_ssim(rgb, view.image, recipe.ssim_weight, view.mask)
+        rgb, alpha = self._fused.forward(model.gaussians, view.camera, self._background, options)
+        shown = rgb if colors is None else colors.applied(photo, rgb)
+        mask = view.mask
+        if self.config.passers_by:
+            mask = recipe.passers_by.mask(shown, alpha, view.image, mask, progress)
+        loss, v_rgb = self.backend.l1_ssim(shown, view.image, recipe.ssim_weight, mask)
+        loss = float(loss)
+        self._losses.add(loss)
         if not math.isfinite(loss):
-            return loss
+            return
+        if colors is not None:
+            v_rgb = colors.learn(photo, rgb, v_rgb, recipe.photo_colors.at(progress))
         gathers = self._gathers(progress)
-        scores = _errors(rgb, view) if gathers else None
+        scores = _errors(shown, view.image, mask) if gathers else None
         self._fused.backward(v_rgb, None, scores)
+        caution = CAUTION**state.recoveries
+        rates = recipe.rates.at(progress, self._extent)
         update = UpdateOptions(
-            rates=recipe.rates.at(progress, self._extent),
+            rates={name: rate * caution for name, rate in rates.items()},
             opacity_weight=recipe.opacity_weight,
             scale_weight=recipe.scale_weight / self._extent,
         )
@@ -178,8 +197,6 @@ class Trainer:
         state.step += 1
         self._refine()
         self._keep_time()
-        self._loss += (loss - self._loss) * (_LOSS_SMOOTHING if self._loss else 1.0)
-        return loss
 
     def report(self) -> StepDone:
         """Where the run stands."""
@@ -189,7 +206,7 @@ class Trainer:
         return StepDone(
             step=state.step,
             iterations=state.pace.last_step,
-            loss=self._loss,
+            loss=self._losses.mean,
             num_gaussians=len(state.model.gaussians),
             steps_per_second=self._clock.steps_per_second,
             seconds_left=self._clock.seconds_for(progress, state.pace.last_step - state.step),
@@ -206,13 +223,29 @@ class Trainer:
             self.state.seconds = self._clock.seconds
             return save_state(self.state, run / "checkpoints")
 
-    def _view(self, progress: float) -> View:
-        """The photo of this step at the size of this progress."""
+    def recover(self, run: Path) -> Note:
+        """Go back to the last good state, and say so.
+
+        Raises:
+            SplatkitError: there is none, or this has been tried too often.
+        """
+        trouble, step = self.trouble or "", self.state.step
+        self.state = recovered(run / "checkpoints", self.state, trouble)
+        self._ticked = self.state.step
+        self._losses = LossWatch()
+        return Note(
+            f"Training went astray at step {step + 1} ({trouble}): going on from step "
+            f"{self.state.step} with smaller steps",
+            warning=True,
+        )
+
+    def _view(self, photo: int, progress: float) -> View:
+        """A photo at the size of this progress."""
         factor = self.config.recipe.coarse.factor(progress, self.long_side)
         if factor != self._factor or self._reduced is None:
             self._reduced = [view.reduced(factor) for view in self.views]
             self._factor = factor
-        return self._reduced[self._order.at(self.state.step)]
+        return self._reduced[photo]
 
     def _gathers(self, progress: float) -> bool:
         """Statistics come from one round of the photos before each change."""
@@ -245,57 +278,16 @@ class Trainer:
             self._clock.tick(self.state.pace.progress(self.state.step), steps)
             self._ticked = self.state.step
 
-    def _relative_cost(self, progress: float) -> float:
-        recipe, budget = self.config.recipe, self.state.budget
+    def _cost(self, progress: float) -> Parts:
+        """Parts of a step's cost at a progress 0..1."""
+        config, recipe = self.config, self.config.recipe
         factor = recipe.coarse.factor(progress, self.long_side)
-        share = recipe.growth.target(progress, budget) / max(budget.max_gaussians, 1)
-        return StepCost().at(1 / factor**2, share)
-
-
-def _start_state(
-    scene: Scene, views: list[View], run: Path, config: TrainConfig
-) -> Generator[Event, None, TrainingState]:
-    """The newest good checkpoint when resuming, else new Gaussians."""
-    folder = run / "checkpoints"
-    if config.resume:
-        problems = []
-        for found in states_newest_first(folder):
-            if isinstance(found, TrainingState):
-                if config.time_limit is None and found.pace.last_step != config.steps:
-                    yield Note(
-                        f"The schedule now ends at step {config.steps} instead of "
-                        f"{found.pace.last_step}"
-                    )
-                    found.pace = found.pace.replanned(found.step, config.steps - found.step)
-                return found
-            problems.append(str(found))
-            yield Note(f"{found}; trying an older one", warning=True)
-        if problems:
-            raise SplatkitError(
-                f"{folder}: expected a checkpoint to resume from, found none that can be read; "
-                "leave out --resume to start anew"
-            )
-        yield Note("There is no checkpoint yet: training starts at the first step")
-    for old in folder.glob("step_*.npz"):
-        old.unlink()
-    recipe = config.recipe
-    room = config.budget - _shell_count(scene, config)
-    gaussians = yield from initialize(
-        scene,
-        views,
-        recipe.initialization,
-        room,
-        generator_for(config.seed, "initialize"),
-        config.sh_degree,
-        config.threads,
-    )
-    gaussians.antialiased = recipe.antialiased
-    if not len(gaussians):
-        raise SplatkitError(
-            "scene: expected sparse points or cameras that look at a common place, got neither"
+        degree = sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
+        return StepCost().parts(
+            self._pixels / factor**2,
+            recipe.growth.target(progress, self.state.budget),
+            count_from_degree(degree),
         )
-    budget = Budget(len(gaussians), max(room, len(gaussians)))
-    return TrainingState(Model.start(gaussians), budget, Pace(config.steps))
 
 
 def _started(trainer: Trainer, resumed_step: int) -> Started:
@@ -311,13 +303,7 @@ def _started(trainer: Trainer, resumed_step: int) -> Started:
     )
 
 
-def _errors(rgb: torch.Tensor, view: View) -> torch.Tensor:
+def _errors(rgb: torch.Tensor, image: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """[1,H,W] mean absolute error of each pixel, 0 where the mask says so."""
-    errors = torch.sub(rgb, view.image, alpha=1 / 255).abs_().mean(-1)
-    return errors if view.mask is None else errors * (view.mask > 0)
-
-
-def _diverged(step: int, run: Path) -> str:
-    last = newest_checkpoint(run / "checkpoints")
-    way = f"the last good state is {last}" if last else "no checkpoint had been written yet"
-    return f"training: the loss of step {step + 1} is not finite; {way}; try again with --resume"
+    errors = torch.sub(rgb, image, alpha=1 / 255).abs_().mean(-1)
+    return errors if mask is None else errors * (mask > 0)

@@ -56,7 +56,8 @@ def test_every_promised_file_is_there(done):
     _, folder, config, _ = done
     assert json.loads(folder.config.read_text())["iterations"] == config.iterations
     assert (folder.scene / "scene.json").is_file()
-    assert [p.name for p in folder.checkpoints.iterdir()] == ["step_0000060.npz"]
+    kept = sorted(p.name for p in folder.checkpoints.iterdir())
+    assert kept == ["step_0000000.npz", "step_0000060.npz"]
     assert len(read_gaussians(folder.ply)) == 120
     assert sorted(p.name for p in folder.renders.iterdir()) == ["photo_00.png", "photo_08.png"]
     assert read_image(folder.renders / "photo_00.png").shape == (48, 128, 3)

@@ -3,7 +3,6 @@
 import pytest
 
 from splatkit.train.schedule import Coarse, Pace, Rates, sh_degree_at
-from splatkit.train.timing import Clock, StepCost
 
 
 def test_centre_rate_decays_exponentially_and_scales_with_the_extent():
@@ -44,23 +43,3 @@ def test_replanning_keeps_progress_and_moves_the_end():
     assert pace.progress(450) == pytest.approx(0.7)
     again = pace.replanned(450, 1000)
     assert again.progress(450) == pytest.approx(0.7)
-
-
-def test_clock_foresees_steps_that_become_dearer(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("splatkit.train.timing.time.perf_counter", lambda: now[0])
-
-    def cost(progress):
-        return 0.2 + 0.8 * progress
-
-    clock = Clock(cost)
-    for step in range(100):
-        now[0] += 0.01 * cost(step / 1000)
-        clock.tick(step / 1000, 1)
-    truth = sum(0.01 * cost(step / 1000) for step in range(100, 1000))
-    assert clock.seconds_for(0.1, 900) == pytest.approx(truth, rel=0.02)
-    assert clock.steps_within(0.1, truth) == pytest.approx(900, rel=0.02)
-
-
-def test_a_full_step_is_the_unit_of_cost():
-    assert StepCost().at(1.0, 1.0) == pytest.approx(1.0)

@@ -24,6 +24,7 @@ FAST = TrainConfig(
     iterations=24,
     max_gaussians=120,
     sh_degree=1,
+    threads=1,
     recipe=Recipe(
         growth=BudgetedGrowth(every=5),
         initialization=Initialization(least_points=1, fill=60),

@@ -1,0 +1,119 @@
+"""How much memory a training will need, told before it starts, and kept within a budget.
+
+The figures per Gaussian and pixel follow from what training holds (see each constant) and were
+compared with measured peaks of whole runs; ``tests/train/test_memory.py`` does so again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+from splatkit.core import Event, Note, Scene, SplatkitError
+from splatkit.core.sh import count_from_degree
+from splatkit.train.config import TrainConfig
+from splatkit.train.machine import available_memory_bytes
+
+PROGRAM = 380e6
+"""Python, torch and the other libraries, their threads, and what the allocator keeps."""
+_FLOATS = 11
+"""Numbers of a Gaussian beside its harmonics."""
+_COPIES = 3
+"""A change of the count holds the old rows, the new ones, and these in their final order."""
+_PER_SPLAT = 360
+"""Bytes of a Gaussian on the screen: records, gradients, instances on tiles with a slot each."""
+_PER_PIXEL = 450
+"""Bytes of a pixel of the largest picture: render, gradient, loss; SSIM of the evaluation."""
+_PER_READ_PIXEL = 12
+"""Bytes of a pixel of an original photo while it is read and shrunk ."""
+_WITH_ALPHA = 5
+"""Times as much where colours are put before a background."""
+_READERS = 4
+"""Photos that are read at the same time beyond one a core, when threads are not given."""
+LEAST_GAUSSIANS = 2000
+"""A budget that leaves room for fewer is refused."""
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes by what they are for."""
+
+    program: float
+    images: float
+    """All training photos at training size, once more at the reduced size, with masks."""
+    gaussians: float
+    """Parameters, moments and statistics, also while their count changes."""
+    workspaces: float
+    """What a step needs beside these, or reading the photos where that takes more."""
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.program + self.images + self.gaussians + self.workspaces
+
+
+def estimate(scene: Scene, config: TrainConfig, max_gaussians: int) -> MemoryEstimate:
+    """The largest memory that training this scene will hold.
+
+    Args:
+        scene: photos and their sizes.
+        config: picture size, harmonics and threads.
+        max_gaussians: count that the scene grows to.
+    """
+    sizes = [config.picture_size(photo.width, photo.height) for photo in scene.training_photos]
+    pixels = [width * height for width, height in sizes]
+    channels = 4 + (scene.background is not None)
+    values = _FLOATS + 3 * count_from_degree(config.sh_degree)
+    step = _PER_PIXEL * max(pixels, default=0) + _PER_SPLAT * max_gaussians
+    readers = config.threads or (os.cpu_count() or 1) + _READERS
+    largest = max((photo.width * photo.height for photo in scene.photos), default=0)
+    reading = readers * _PER_READ_PIXEL * largest * (_WITH_ALPHA if scene.background else 1)
+    # Moments are as large as the parameters, twice.
+    gaussians = 4 * (3 * values + 5) * max_gaussians
+    return MemoryEstimate(
+        program=PROGRAM,
+        images=1.25 * channels * sum(pixels),
+        gaussians=gaussians,
+        workspaces=max(step + (_COPIES - 1) * 0.5 * gaussians, reading),
+    )
+
+
+def within_memory(scene: Scene, config: TrainConfig) -> Generator[Event, None, TrainConfig]:
+    """The options with as many Gaussians as the memory budget leaves room for.
+
+    Says what training will need; without a budget it warns where the machine has less.
+
+    Raises:
+        SplatkitError: the budget is too small for the photos alone.
+    """
+    need = estimate(scene, config, config.budget)
+    budget, free = config.memory_bytes, available_memory_bytes()
+    if budget is None:
+        if free is not None and need.total > free:
+            yield Note(
+                f"Training needs about {text_of(need.total)} of memory, and {text_of(free)} are "
+                "free: lower --max-gaussians or --resize, or set --memory-budget",
+                warning=True,
+            )
+        return config
+    if need.total <= budget:
+        return config
+    least = estimate(scene, config, LEAST_GAUSSIANS)
+    each = (need.total - least.total) / max(config.budget - LEAST_GAUSSIANS, 1)
+    room = LEAST_GAUSSIANS + int((budget - least.total) / max(each, 1.0))
+    if room < LEAST_GAUSSIANS:
+        raise SplatkitError(
+            f"--memory-budget: expected at least {text_of(least.total)} for these photos at this "
+            f"size, got {text_of(budget)}; make them smaller with --resize"
+        )
+    yield Note(
+        f"To stay within {text_of(budget)} of memory the scene grows to {room:,} Gaussians instead "
+        f"of {config.budget:,}"
+    )
+    return replace(config, max_gaussians=room)
+
+
+def text_of(size: float) -> str:
+    """Bytes as a person reads them."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

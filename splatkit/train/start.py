@@ -1,0 +1,119 @@
+"""The state that training starts from: a checkpoint, a scene file, or the photos' points."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from splatkit.core import Event, Gaussians, Note, Scene, SplatkitError
+from splatkit.core.sh import count_from_degree
+from splatkit.io.registry import read_gaussians
+from splatkit.train.chance import generator_for
+from splatkit.train.config import TrainConfig
+from splatkit.train.initialize import initialize
+from splatkit.train.photo_colors import PhotoColors
+from splatkit.train.photos import View
+from splatkit.train.schedule import Pace
+from splatkit.train.state import TrainingState, states_newest_first
+from splatkit.train.strategy import Budget, Model
+
+SHELL_SHARE = 16
+"""The far sphere takes at most one in this many Gaussians."""
+KNOWN_PROGRESS = 0.4
+"""Progress that a scene file stands for: its large shapes and its harmonics are there."""
+
+
+def start_state(
+    scene: Scene, views: list[View], run: Path, config: TrainConfig
+) -> Generator[Event, None, TrainingState]:
+    """The newest good checkpoint when resuming, else new Gaussians.
+
+    Raises:
+        SplatkitError: no checkpoint can be read, or nothing says where Gaussians could be.
+    """
+    folder = run / "checkpoints"
+    if config.resume:
+        found = yield from _newest_good(folder)
+        if found is not None:
+            if config.time_limit is None and found.pace.last_step != config.steps:
+                yield Note(
+                    f"The schedule now ends at step {config.steps} instead of "
+                    f"{found.pace.last_step}"
+                )
+                found.pace = found.pace.replanned(found.step, config.steps - found.step)
+            found.colors = _colors(found.colors, views, config)
+            return found
+        yield Note("There is no checkpoint yet: training starts at the first step")
+    for old in folder.glob("step_*.npz"):
+        old.unlink()
+    room = config.budget - shell_count(scene, config)
+    if config.start is not None:
+        gaussians = _from_file(config.start, config.sh_degree)
+        pace = Pace(config.steps, anchor_progress=KNOWN_PROGRESS)
+        yield Note(f"Training starts from {config.start} with {len(gaussians):,} Gaussians")
+    else:
+        gaussians = yield from initialize(
+            scene,
+            views,
+            config.recipe.initialization,
+            room,
+            generator_for(config.seed, "initialize"),
+            config.sh_degree,
+            config.threads,
+        )
+        gaussians.antialiased = config.recipe.antialiased
+        pace = Pace(config.steps)
+    if not len(gaussians):
+        raise SplatkitError(
+            "scene: expected sparse points or cameras that look at a common place, got neither"
+        )
+    budget = Budget(len(gaussians), max(room, len(gaussians)))
+    colors = _colors(None, views, config)
+    return TrainingState(Model.start(gaussians), budget, pace, colors=colors)
+
+
+def shell_count(scene: Scene, config: TrainConfig) -> int:
+    """Gaussians set aside for the far sphere."""
+    if scene.background is not None:
+        return 0
+    return min(config.recipe.shell.count, config.budget // SHELL_SHARE)
+
+
+def _newest_good(folder: Path) -> Generator[Event, None, TrainingState | None]:
+    """The newest checkpoint that can be read; None where there is none at all."""
+    damaged = False
+    for found in states_newest_first(folder):
+        if isinstance(found, TrainingState):
+            return found
+        damaged = True
+        yield Note(f"{found}; trying an older one", warning=True)
+    if damaged:
+        raise SplatkitError(
+            f"{folder}: expected a checkpoint to resume from, found none that can be read; "
+            "leave out --resume to start anew"
+        )
+    return None
+
+
+def _from_file(path: Path, sh_degree: int) -> Gaussians:
+    """A scene file with harmonics up to that degree, higher ones cut off, missing ones at 0."""
+    gaussians = read_gaussians(path).to(torch.float32)
+    gaussians = gaussians[gaussians.finite_mask()]
+    sh = torch.zeros(len(gaussians), count_from_degree(sh_degree), 3)
+    kept = min(sh.shape[1], gaussians.sh.shape[1])
+    sh[:, :kept] = gaussians.sh[:, :kept]
+    return replace(gaussians.map(torch.Tensor.contiguous), sh=sh)
+
+
+def _colors(
+    known: PhotoColors | None, views: list[View], config: TrainConfig
+) -> PhotoColors | None:
+    """The photos' colour maps: those of the checkpoint where they are of these photos."""
+    if config.exposure == "same":
+        return None
+    if known is not None and len(known.maps) == len(views):
+        return known
+    return PhotoColors.neutral(len(views))

@@ -1,0 +1,111 @@
+"""Memory: foreseen, kept within a budget, and compared with what a process really took."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from splatkit.core import Note, SplatkitError, UsageError
+from splatkit.train import memory
+from splatkit.train.config import TrainConfig, bytes_from_text
+from splatkit.train.memory import estimate, within_memory
+from tests.train.photographed import events_of
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import torch
+from splatkit.core import drain
+from splatkit.train.config import Recipe, TrainConfig
+from splatkit.train.initialize import Initialization
+from splatkit.train.machine import peak_memory_bytes
+from splatkit.train.memory import estimate
+from splatkit.train.strategy import BudgetedGrowth
+from splatkit.train.trainer import train
+from tests.train.photographed import make_scene
+scene = make_scene(Path({folder!r}))
+config = TrainConfig(
+    iterations=12, max_gaussians={count}, threads=1,
+    recipe=Recipe(
+        growth=BudgetedGrowth(every=2, most_added=4.0),
+        initialization=Initialization(least_points=100_000_000, fill={count} // 2),
+    ),
+)
+gaussians = drain(train(scene, Path({folder!r}) / "run", config))
+foreseen = estimate(scene, config, config.budget).total
+print(json.dumps([len(gaussians), foreseen, peak_memory_bytes()]))
+"""
+
+
+def measured(folder, count):
+    """Gaussians, foreseen bytes and peak bytes of a small training in its own process."""
+    program = PROGRAM.format(tests=str(Path(__file__).parents[2]), folder=str(folder), count=count)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory as Linux tells it")
+def test_what_was_foreseen_is_what_it_took(tmp_path):
+    count, foreseen, peak = measured(tmp_path, 150_000)
+    assert count > 130_000
+    assert 0.75 < foreseen / peak < 1.35
+
+
+def test_more_of_everything_needs_more(scene):
+    config = TrainConfig()
+    least = estimate(scene, config, 1000)
+    assert estimate(scene, config, 100_000).gaussians == pytest.approx(100 * least.gaussians)
+    assert estimate(scene, replace(config, resize=16), 1000).images < least.images
+    assert estimate(scene, replace(config, sh_degree=0), 1000).gaussians < least.gaussians
+    assert least.total == pytest.approx(
+        least.program + least.images + least.gaussians + least.workspaces
+    )
+
+
+def test_a_budget_lowers_the_number_of_gaussians_and_is_kept(scene):
+    config = TrainConfig(max_gaussians=1_000_000, memory_budget="1G")
+    events, fitted = events_of(within_memory(scene, config))
+    assert 50_000 < fitted.budget < 1_000_000
+    assert 0.95e9 < estimate(scene, fitted, fitted.budget).total <= 1e9
+    (note,) = events
+    assert isinstance(note, Note)
+    assert f"{fitted.budget:,} Gaussians instead of 1,000,000" in note.text
+
+
+def test_a_budget_that_is_enough_changes_nothing(scene):
+    config = TrainConfig(max_gaussians=10_000, memory_budget="8G")
+    assert events_of(within_memory(scene, config)) == ([], config)
+
+
+def test_a_budget_for_nothing_is_refused_in_one_line(scene):
+    with pytest.raises(SplatkitError, match="--memory-budget: expected at least") as caught:
+        events_of(within_memory(scene, TrainConfig(memory_budget="100M")))
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_budget_a_machine_that_is_too_small_is_spoken_of(scene, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory_bytes", lambda: 3e8)
+    events, config = events_of(within_memory(scene, TrainConfig()))
+    assert config == TrainConfig()
+    assert [event.warning for event in events] == [True]
+    monkeypatch.setattr(memory, "available_memory_bytes", lambda: None)
+    assert events_of(within_memory(scene, TrainConfig()))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("800M", 8e8), ("4G", 4e9), ("1.5 GB", 1.5e9), ("1000", 1000), ("2t", 2e12)]
+)
+def test_sizes(text, size):
+    assert bytes_from_text(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-4G", "0", "4 P"])
+def test_other_sizes_are_refused_in_one_line(text):
+    with pytest.raises(UsageError, match="--memory-budget: expected a size like"):
+        TrainConfig(memory_budget=text)
