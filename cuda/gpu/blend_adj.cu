@@ -158,7 +158,7 @@ SK_DEVICE void finish_splat(const Splat &s, const float *sums, float result[SLOT
 // Brings the results of a warp's 32 splats, [WARP][RESULT_PITCH] in shared memory, to where they
 // belong; only those in `touched` count. `place` is the lane's own entry, of which `here` exist.
 SK_DEVICE void deliver(const BlendAdjParams &p, [[maybe_unused]] const Item &item,
-                       const float *results, unsigned touched, unsigned row,
+                       const float *results, unsigned touched, [[maybe_unused]] unsigned row,
                        [[maybe_unused]] unsigned place, [[maybe_unused]] int here) {
   const int lane = lane_id();
 #if SK_DETERMINISTIC
