@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
+import time
+import webbrowser
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +15,12 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from splatkit.cli._progress import Stopped, duration, follow
+from splatkit.cli.view import RUNS, SECONDS_TO_SAVE, Serving, has_screen, open_viewer
 from splatkit.core import Event, Note, Progress
 from splatkit.io import read_json
 from splatkit.train.config import TrainConfig
 from splatkit.train.events import Finished, Ingested, Started, StepDone
 from splatkit.train.run_folder import RunFolder
-
-RUNS = Path("runs")
-"""Where runs go that are given no folder."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,50 @@ class Command:
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
     json: bool = False
     """Print the statistics as JSON."""
+    viewer: bool = False
+    """Watch and steer the training in the browser; it stays open until Ctrl-C."""
+    serving: Annotated[Serving, arg(name="viewer")] = field(default_factory=Serving)
 
     def run(self) -> None:
         """Train, and print what came out and where it is."""
         from splatkit.train import pipeline
 
         output = self.output or default_run(self.photos)
+        if self.viewer:
+            self._run_watched(output)
+            return
         try:
             follow(pipeline.run(self.photos, output, self.config), translate)
         except Stopped as stop:
             raise Stopped(resume_hint(output)) from stop
+        self._conclude(output)
+
+    def _run_watched(self, output: Path) -> None:
+        """The same with a page that shows it, and that goes on when training has ended."""
+        from splatkit.viewer import Library, Training
+
+        training = Training(self.photos, output, self.config)
+        library = Library([RUNS] if RUNS.is_dir() else [], uploads=RUNS / "uploads")
+        scene = library.add_training(training)
+        with open_viewer(library, self.serving, self.config.backend) as viewer:
+            url = viewer.url_of(scene)
+            print(f"watch it at {url}", file=sys.stderr, flush=True)
+            if not self.serving.no_open and has_screen():
+                webbrowser.open(url)
+            try:
+                follow(training.events(), translate)
+            except Stopped as stop:
+                raise Stopped(resume_hint(output)) from stop
+            if training.state == "done":
+                self._conclude(output)
+            print("the page stays open until Ctrl-C", file=sys.stderr, flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                while True:
+                    time.sleep(1)
+            training.stop()
+            training.wait(SECONDS_TO_SAVE)
+
+    def _conclude(self, output: Path) -> None:
         stats = read_json(RunFolder(output).stats)
         print(json.dumps(stats, indent=1) if self.json else summary(stats, RunFolder(output)))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import viser
 from viser import ClientHandle
 
-from splatkit.core import Gaussians
-from splatkit.viewer.session import Look, Session, Shown
+from splatkit.core import Gaussians, SplatkitError
+from splatkit.viewer.look import COLORMAPS, DEPTHS, Look
+from splatkit.viewer.session import Session, Shown
 from splatkit.viewer.source import SceneSource
 
 MODE_NAMES = {
@@ -19,7 +22,10 @@ MODE_NAMES = {
     "Normals": "normal",
     "Coverage": "alpha",
 }
+NOTHING = "Nothing"
 SECONDS_BETWEEN_READOUTS = 0.3
+PHONE_WIDTH = 600
+"""Pixels of a view in which only the most wanted controls are unfolded."""
 
 
 class Panel:
@@ -29,8 +35,11 @@ class Panel:
         client: the browser.
         session: renders for it.
         source: the scene, for its name and counts.
+        others: names and ids of the scenes that this one can be compared with.
+        open_other: gives a scene by its id.
         show_photos: switches the photos' cameras on and off.
         reset: flies back to the first view.
+        mode: what to show first, one of the values of ``MODE_NAMES``.
     """
 
     def __init__(
@@ -38,59 +47,55 @@ class Panel:
         client: ClientHandle,
         session: Session,
         source: SceneSource,
+        others: dict[str, str],
+        open_other: Callable[[str], SceneSource],
         show_photos: Callable[[bool], None],
         reset: Callable[[], None],
+        mode: str = "rgb",
     ) -> None:
+        self._client = client
         self._session = session
+        self._others, self._open_other = others, open_other
         self._told_at = 0.0
+        self._is_wide = client.camera.image_width > PHONE_WIDTH
         gaussians, _ = source.current()
         gui = client.gui
         gui.add_markdown(summary(source.name, gaussians, len(source.photos)))
         with gui.add_folder("View"):
-            self._mode = gui.add_dropdown("Show", tuple(MODE_NAMES), initial_value="Colour")
-            self._degree = gui.add_slider(
-                "SH degree",
-                min=0,
-                max=max(gaussians.sh_degree, 1),
-                step=1,
-                initial_value=gaussians.sh_degree,
-                visible=gaussians.sh_degree > 0,
-                hint="How much colours change with the direction: 0 is the same from all sides.",
-            )
-            red, green, blue = (round(255 * channel) for channel in source.background)
-            self._background = gui.add_rgb("Background", (red, green, blue))
-            self._resolution = gui.add_slider(
-                "Resolution",
-                min=25,
-                max=100,
-                step=5,
-                initial_value=100,
-                hint="Per cent of this window's pixels, once the view rests.",
-            )
-            home = gui.add_button("Reset view")
+            self._add_view(gaussians, source.background, mode)
+            home = gui.add_button("Reset view", icon=viser.Icon.HOME, color="gray")
             self._readout = gui.add_markdown("")
         home.on_click(lambda _: reset())
         if source.photos:
-            with gui.add_folder("Photos"):
+            with gui.add_folder("Photos", expand_by_default=self._is_wide):
                 photos = gui.add_checkbox("Show cameras", initial_value=False)
                 gui.add_markdown("Blue: trained on. Orange: held out. Click one to go there.")
             photos.on_update(lambda _: show_photos(photos.value))
+        if others:
+            self._add_comparison()
+        with gui.add_folder("Finer settings", expand_by_default=False):
+            self._add_settings(gaussians)
         with gui.add_folder("Mouse and keys", expand_by_default=False):
             gui.add_markdown(
-                "Drag: turn. Right drag: move. Wheel: nearer, farther. W A S D: fly. Q E: down, up."
+                "Drag: turn. Right drag: move. Wheel: nearer, farther. W A S D: fly. Q E: down, "
+                "up. On a phone: one finger turns, two move and zoom."
             )
-        for control in (self._mode, self._degree, self._background, self._resolution):
-            control.on_update(lambda _: self._apply())
 
     def look(self) -> Look:
         """What the controls say."""
         red, green, blue = self._background.value[:3]
+        mode = MODE_NAMES[self._mode.value]
+        near, far = self._near.value, self._far.value
         return replace(
             self._session.look,
-            mode=MODE_NAMES[self._mode.value],
+            mode=mode,
             sh_degree=int(self._degree.value),
             background=(red / 255, green / 255, blue / 255),
             resolution=self._resolution.value / 100,
+            colormap=self._colormap.value,
+            depth_range=(near, far) if self._fixed.value and far > near > 0 else None,
+            size=self._size.value / 100,
+            near=self._cut.value,
         )
 
     def tell(self, shown: Shown) -> None:
@@ -101,7 +106,111 @@ class Panel:
         self._told_at = now
         self._readout.content = readout(shown)
 
+    def _add_view(
+        self, gaussians: Gaussians, background: tuple[float, float, float], mode: str
+    ) -> None:
+        gui = self._client.gui
+        names = {value: name for name, value in MODE_NAMES.items()}
+        self._mode = gui.add_dropdown("Show", tuple(MODE_NAMES), initial_value=names[mode])
+        is_depth = mode in DEPTHS
+        self._colormap = gui.add_dropdown("Colours", COLORMAPS, visible=is_depth)
+        self._fixed = gui.add_checkbox(
+            "Fixed range",
+            initial_value=False,
+            visible=is_depth,
+            hint="Off: each picture's own range of depths.",
+        )
+        self._near = gui.add_number("From", 0.5, min=0.001, step=0.1, visible=False)
+        self._far = gui.add_number("To", 10.0, min=0.002, step=0.1, visible=False)
+        red, green, blue = (round(255 * channel) for channel in background)
+        self._background = gui.add_rgb("Background", (red, green, blue))
+        self._fov = gui.add_slider(
+            "Field of view",
+            min=15,
+            max=120,
+            step=1,
+            initial_value=min(120, max(15, round(math.degrees(self._client.camera.fov)))),
+            hint="Degrees from the bottom of the view to its top.",
+        )
+        for control in (
+            self._mode, self._colormap, self._fixed, self._near, self._far, self._background
+        ):  # fmt: skip
+            control.on_update(lambda _: self._apply())
+        self._fov.on_update(lambda event: self._set_fov() if event.client else None)
+
+    def _add_settings(self, gaussians: Gaussians) -> None:
+        gui = self._client.gui
+        self._degree = gui.add_slider(
+            "SH degree",
+            min=0,
+            max=max(gaussians.sh_degree, 1),
+            step=1,
+            initial_value=gaussians.sh_degree,
+            visible=gaussians.sh_degree > 0,
+            hint="How much colours change with the direction: 0 is the same from all sides.",
+        )
+        self._size = gui.add_slider(
+            "Splat size",
+            min=5,
+            max=100,
+            step=5,
+            initial_value=100,
+            hint="Per cent; small ones show what the scene is made of.",
+        )
+        self._cut = gui.add_number(
+            "Cut before",
+            0.01,
+            min=0.001,
+            step=0.1,
+            hint="Nothing nearer than this is drawn, in the scene's units: looks into rooms.",
+        )
+        self._resolution = gui.add_slider(
+            "Resolution",
+            min=25,
+            max=100,
+            step=5,
+            initial_value=100,
+            hint="Per cent of this window's pixels, once the view rests.",
+        )
+        for control in (self._degree, self._size, self._cut, self._resolution):
+            control.on_update(lambda _: self._apply())
+
+    def _add_comparison(self) -> None:
+        gui = self._client.gui
+        with gui.add_folder("Compare", expand_by_default=False):
+            other = gui.add_dropdown("With", (NOTHING, *self._others))
+            wipe = gui.add_slider(
+                "Wipe",
+                min=0,
+                max=100,
+                step=1,
+                initial_value=50,
+                visible=False,
+                hint="Left of the line: this scene. Right of it: the other one.",
+            )
+
+        def chosen(_: object) -> None:
+            try:
+                name = other.value
+                source = None if name == NOTHING else self._open_other(self._others[name])
+            except SplatkitError as error:
+                self._client.add_notification("This scene cannot be opened", str(error))
+                source = None
+            wipe.visible = source is not None
+            self._session.change(replace(self._session.look, other=source))
+
+        other.on_update(chosen)
+        wipe.on_update(
+            lambda _: self._session.change(replace(self._session.look, wipe=wipe.value / 100))
+        )
+
+    def _set_fov(self) -> None:
+        self._client.camera.fov = math.radians(self._fov.value)
+
     def _apply(self) -> None:
+        is_depth = MODE_NAMES[self._mode.value] in DEPTHS
+        self._colormap.visible = self._fixed.visible = is_depth
+        self._near.visible = self._far.visible = is_depth and self._fixed.value
         self._session.change(self.look())
 
 

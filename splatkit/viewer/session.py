@@ -9,14 +9,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
-from splatkit.render import render
-from splatkit.render.pictures import outputs_of, picture
+from splatkit.viewer.look import Look, draw
 from splatkit.viewer.pace import Pace
 from splatkit.viewer.source import SceneSource
 from splatkit.viewer.views import View
@@ -31,18 +29,6 @@ MOVING_QUALITY, SHARP_QUALITY = 70, 92
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a browser wants to see of the scene."""
-
-    mode: str = "rgb"
-    """One of ``splatkit.render.pictures.MODES``."""
-    sh_degree: int = 4
-    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    resolution: float = 1.0
-    """Share of the page's own pixels for sharp pictures, per side."""
-
-
-@dataclass(frozen=True)
 class Shown:
     """A picture that went to the browser."""
 
@@ -51,6 +37,8 @@ class Shown:
     seconds: float
     """Time to render and encode it."""
     sharp: bool
+    pixels: np.ndarray = field(repr=False)
+    """[H,W,3] uint8."""
 
 
 class Session:
@@ -81,12 +69,23 @@ class Session:
         self._look = Look(background=source.background)
         self._moved_at = -float("inf")
         self._stopped = False
+        self._shown_last: Shown | None = None
         self._thread = threading.Thread(target=self._run, name="viewer session", daemon=True)
 
     @property
     def look(self) -> Look:
         """What this browser wants to see."""
         return self._look
+
+    @property
+    def view(self) -> View | None:
+        """Where this browser looks from; None before it has said so."""
+        return self._view
+
+    @property
+    def last(self) -> Shown | None:
+        """The last picture that was sent."""
+        return self._shown_last
 
     def start(self) -> None:
         """Begin to render."""
@@ -115,15 +114,21 @@ class Session:
             self._changed.notify()
 
     def _run(self) -> None:
-        drawn: object = None
+        drawn: tuple[object, ...] | None = None
         sharp = False
         while True:
             with self._changed:
                 if self._stopped:
                     return
                 resting = time.monotonic() - self._moved_at
-                wanted = (self._view, self._size, self._look, self._source.current()[1])
+                wanted = (self._view, self._size, self._look, *self._versions())
                 wait = _time_to_wait(wanted != drawn, sharp, resting)
+                allowance = self._source.allowance
+                if wait == 0 and allowance is not None:
+                    # What a person does is answered from what was saved up; training's own
+                    # progress is shown as far as its share goes.
+                    asked = drawn is None or wanted[:3] != drawn[:3]
+                    wait = min(POLL_SECONDS, allowance.wait(moving=asked or not sharp))
                 if self._view is None or wait > 0:
                     self._changed.wait(wait or POLL_SECONDS)
                     continue
@@ -141,23 +146,22 @@ class Session:
         full = _limited(*size, look.resolution)
         width, height = full if sharp else self._pace.moving_size(*full)
         gaussians, _ = self._source.current()
-        with torch.no_grad():
-            rendered = render(
-                gaussians,
-                view.camera(width, height).to(gaussians.means.dtype),
-                background=gaussians.means.new_tensor(look.background),
-                sh_degree=min(look.sh_degree, gaussians.sh_degree),
-                outputs=outputs_of(look.mode),
-                backend=self._backend,
-            )
-            pixels = picture(rendered, look.mode)[0].cpu().numpy()
+        other = look.other.current()[0] if look.other is not None else None
+        pixels = draw(gaussians, view.camera(width, height), look, self._backend, other)
         # JPEG halves the resolution of colour, which spoils pictures whose colours are values.
         lossless = sharp and look.mode != "rgb"
         self._send(pixels, None if lossless else SHARP_QUALITY if sharp else MOVING_QUALITY)
         seconds = time.perf_counter() - start
         if not sharp:
             self._pace.measured(seconds)
-        self._shown(Shown(width, height, seconds, sharp))
+        if self._source.allowance is not None:
+            self._source.allowance.spend(seconds)
+        self._shown_last = Shown(width, height, seconds, sharp, pixels)
+        self._shown(self._shown_last)
+
+    def _versions(self) -> tuple[Hashable, ...]:
+        other = self._look.other
+        return self._source.current()[1], other and other.current()[1]
 
 
 def _time_to_wait(changed: bool, sharp: bool, resting: float) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Protocol
 
 from splatkit.core import Gaussians, Photo
 from splatkit.export import OpenScene
+from splatkit.viewer.allowance import Allowance
 
 
 class SceneSource(Protocol):
@@ -18,8 +20,13 @@ class SceneSource(Protocol):
     background: tuple[float, float, float]
     """sRGB behind the scene."""
 
-    def current(self) -> tuple[Gaussians, int]:
-        """The Gaussians to draw now, and a number that grows when they change.
+    @property
+    def allowance(self) -> Allowance | None:
+        """What drawing may take from a training that goes on; None where nothing else goes on."""
+        ...
+
+    def current(self) -> tuple[Gaussians, Hashable]:
+        """The Gaussians to draw now, and a version that differs when they do.
 
         Called from several threads and often; what it returned must not change afterwards.
         """
@@ -29,12 +36,14 @@ class SceneSource(Protocol):
 class FixedSource:
     """A scene from a file."""
 
+    allowance = None
+
     def __init__(self, scene: OpenScene) -> None:
         self.name = scene.name
         self.photos = scene.photos
         self.background = scene.background
         self._gaussians = scene.gaussians
 
-    def current(self) -> tuple[Gaussians, int]:
+    def current(self) -> tuple[Gaussians, Hashable]:
         """The same Gaussians for ever."""
         return self._gaussians, 0

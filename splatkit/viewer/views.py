@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, Photo
-from splatkit.core.transforms import quat_from_rotation, rotation_from_quat
+from splatkit.core.transforms import look_at, quat_from_rotation, rotation_from_quat
 from splatkit.render.paths import UP, circle, focus_of, framing
 
 
@@ -94,6 +94,15 @@ def middle(photos: list[Photo], gaussians: Gaussians) -> Tensor:
 def wxyz_of_photo(photo: Photo) -> np.ndarray:
     """[4] rotation world_from_camera of a photo, as viser's nodes want it."""
     return quat_from_rotation(photo.viewmat[:3, :3].T).numpy()
+
+
+def view_of_place(place: Place) -> View:
+    """The view that viser's orbit control has at a place."""
+    up = torch.tensor(UP, dtype=torch.float64)
+    viewmat = look_at(torch.tensor(place.position), torch.tensor(place.look_at), up)
+    w, x, y, z = quat_from_rotation(viewmat[:3, :3].T).tolist()
+    px, py, pz = place.position.tolist()
+    return View((w, x, y, z), (px, py, pz), place.fov)
 
 
 def up_direction() -> tuple[float, float, float]:

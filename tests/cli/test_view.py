@@ -27,9 +27,11 @@ def test_view_serves_until_ctrl_c(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        address = re.fullmatch(r"balls is at http://localhost:(\d+)   \(Ctrl-C ends\)\n", line)
+        address = re.fullmatch(
+            r"balls is at http://localhost:(\d+)/s/(balls-\w+)   \(Ctrl-C ends\)\n", line
+        )
         assert address, line
-        browser = FakeBrowser(int(address[1]))
+        browser = FakeBrowser(int(address[1]), scene=address[2])
         browser.look(ring())
         assert browser.picture().max() > 100
         process.send_signal(signal.SIGINT)
@@ -39,8 +41,8 @@ def test_view_serves_until_ctrl_c(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert out == ""
     assert err.splitlines() == [
-        "warning: listening at 0.0.0.0: whoever reaches this machine can look at the scene, "
-        "there is no password",
+        "warning: listening at 0.0.0.0: whoever reaches this machine can look at the scenes and "
+        "start trainings; --token auto asks for a word",
         "",
         "closed",
     ]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import msgspec.msgpack
 import numpy as np
+import torch
 import viser
 import zstandard
 from PIL import Image
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from splatkit.core import Cameras
@@ -22,14 +27,30 @@ FOV = 0.8
 class FakeBrowser:
     """Connects to a viewer, sends views, and keeps the pictures and controls that come."""
 
-    def __init__(self, port: int, width: int = 96, height: int = 64) -> None:
+    def __init__(
+        self,
+        port: int,
+        width: int = 96,
+        height: int = 64,
+        scene: str = "scene",
+        query: str = "",
+        **options: Any,
+    ) -> None:
         self.width, self.height = width, height
         self.controls: dict[str, dict[str, Any]] = {}
+        self.told: dict[str, dict[str, Any]] = {}
+        """The last message of each kind."""
+        self.tab = uuid4().hex
         self._socket = connect(
-            f"ws://127.0.0.1:{port}",
+            f"ws://127.0.0.1:{port}/ws/{scene}/{self.tab}?{query}",
             subprotocols=[f"viser-v{viser.__version__}"],  # type: ignore[list-item]
             max_size=None,
+            **options,
         )
+        # viser knows a browser once it has told its camera; the server then sets the first view.
+        identity = torch.eye(4, dtype=torch.float64)[None]
+        self.look(Cameras(identity, torch.eye(3, dtype=torch.float64)[None], width, height))
+        self.picture()
 
     def close(self) -> None:
         self._socket.close()
@@ -59,6 +80,12 @@ class FakeBrowser:
 
     def send(self, **message: Any) -> None:
         self._socket.send(msgspec.msgpack.encode(message))
+
+    def throw(self, messages: Iterable[bytes]) -> None:
+        """Send what is no message, until the other side has had enough."""
+        with suppress(ConnectionClosed):
+            for message in messages:
+                self._socket.send(message)
 
     def messages(self, seconds: float) -> list[dict[str, Any]]:
         """All messages that arrive within a time."""
@@ -101,6 +128,7 @@ class FakeBrowser:
             offset += length
         messages = [_with_buffers(message, buffers) for message in document["messages"]]
         for message in messages:
+            self.told[message["type"]] = message
             label = (message.get("props") or {}).get("label")
             if label and message["type"].startswith("Gui"):
                 self.controls[label] = message

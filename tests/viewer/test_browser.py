@@ -16,7 +16,7 @@ from splatkit.core.transforms import look_at, quat_from_rotation
 from splatkit.export import OpenScene, open_scene
 from splatkit.render import render
 from splatkit.render.pictures import outputs_of, picture
-from splatkit.viewer import FixedSource, Viewer
+from splatkit.viewer import FixedSource, Library, Viewer
 from splatkit.viewer.views import Place, View, first_place, middle, place_of_photo
 from tests.chromium import chromium_page
 from tests.scenes import UP, write_run
@@ -36,7 +36,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> OpenScene:
 @pytest.fixture(scope="module")
 def page(scene: OpenScene) -> Iterator[Any]:
     with (
-        Viewer(FixedSource(scene), port=0) as viewer,
+        Viewer(Library([], opened={"scene": FixedSource(scene)}), port=0) as viewer,
         chromium_page(WIDTH, HEIGHT) as page,
     ):
         page.goto(f"{viewer.url}/?fixedDpr=1")

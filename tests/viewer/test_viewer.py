@@ -14,7 +14,7 @@ from splatkit.core import Cameras, Gaussians, UsageError, intrinsics
 from splatkit.export import OpenScene, open_scene
 from splatkit.render import render
 from splatkit.render.pictures import outputs_of, picture
-from splatkit.viewer import FixedSource, Viewer, is_loopback
+from splatkit.viewer import FixedSource, Library, SceneSource, Viewer, is_loopback
 from tests.scenes import ball_over_floor, ring, write_run
 from tests.viewer.browsers import FOV, FakeBrowser
 
@@ -24,9 +24,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> OpenScene:
     return open_scene(write_run(tmp_path_factory.mktemp("runs") / "two_balls"))
 
 
+def viewer_of(source: SceneSource, host: str = "127.0.0.1", port: int = 0) -> Viewer:
+    return Viewer(Library([], opened={"scene": source}), host, port)
+
+
 @pytest.fixture(scope="module")
 def viewer(scene: OpenScene) -> Iterator[Viewer]:
-    with Viewer(FixedSource(scene), port=0) as viewer:
+    with viewer_of(FixedSource(scene)) as viewer:
         yield viewer
 
 
@@ -152,7 +156,7 @@ class ChangingSource(FixedSource):
 
 def test_a_scene_that_changes_is_drawn_anew(scene: OpenScene) -> None:
     source = ChangingSource(scene)
-    with Viewer(source, port=0) as viewer:
+    with viewer_of(source) as viewer:
         browser = FakeBrowser(viewer.port)
         browser.look(ring())
         assert browser.picture().max() > 100
@@ -162,7 +166,7 @@ def test_a_scene_that_changes_is_drawn_anew(scene: OpenScene) -> None:
 
 
 def test_the_first_view_is_a_training_photo(browser: FakeBrowser, scene: OpenScene) -> None:
-    told = {m["type"]: m for m in browser.messages(0.5) if m.get("initial")}
+    told = browser.told
     taken = [photo for photo in scene.photos if not photo.held_out]
     photo = taken[len(taken) // 2]
     position = -photo.viewmat[:3, :3].T @ photo.viewmat[:3, 3]
@@ -183,9 +187,9 @@ def test_nobody_can_open_a_share_tunnel(browser: FakeBrowser) -> None:
 
 def test_a_scene_file_alone_begins_in_front_of_it() -> None:
     alone = OpenScene("balls", Path("balls.ply"), ball_over_floor())
-    with Viewer(FixedSource(alone), port=0) as viewer:
+    with viewer_of(FixedSource(alone)) as viewer:
         browser = FakeBrowser(viewer.port)
-        told = {m["type"]: m for m in browser.messages(0.5) if m.get("initial")}
+        told = browser.told
         _, y, z = told["SetCameraPositionMessage"]["position"]
         assert y < 0, "above"
         assert z < -1, "in front"
@@ -193,7 +197,7 @@ def test_a_scene_file_alone_begins_in_front_of_it() -> None:
 
 
 def test_a_port_in_use_is_passed_over(viewer: Viewer, scene: OpenScene) -> None:
-    with Viewer(FixedSource(scene), port=viewer.port) as second:
+    with viewer_of(FixedSource(scene), port=viewer.port) as second:
         assert second.port > viewer.port
         browser = FakeBrowser(second.port)
         browser.look(ring())
@@ -220,4 +224,4 @@ def test_an_address_of_another_machine_is_refused(
     scene: OpenScene, host: str, port: int, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        Viewer(FixedSource(scene), host, port)
+        viewer_of(FixedSource(scene), host, port)
