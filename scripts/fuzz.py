@@ -82,7 +82,8 @@ def make_originals(folder: Path) -> None:
         means, quats, scales, opacities, sh = (torch.randn(s, generator=generator) for s in shapes)
         scene = Gaussians(means, quats, scales, opacities, sh)
         for known in FORMATS:
-            if known.write is not None:
+            # OpenUSD is read by a process of its own each time: tests/io/test_format_fuzz.py.
+            if known.write is not None and not known.name.startswith("usd"):
                 known.write(scene, folder / f"{name} {known.name}" / f"a{known.suffix}")
         scene.extra["label"] = torch.arange(20)
         write_gaussians(scene, folder / f"{name} labels" / "a.ply")
@@ -212,8 +213,10 @@ def _read_photo(folder: Path) -> None:
 
 def _read_splat(folder: Path) -> None:
     for path in folder.iterdir():
-        info(path)
-        read_gaussians(path)
+        # The data of a .gltf are read with it.
+        if path.suffix != ".bin":
+            info(path)
+            read_gaussians(path)
 
 
 def reader_of(kind: str) -> Callable[[Path], None]:

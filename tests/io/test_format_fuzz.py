@@ -17,8 +17,8 @@ pytestmark = pytest.mark.long
 
 COUNT = 7_000
 """For each kind of file; more than 100,000 in all."""
-SLOW_COUNT = 2_000
-"""Of kinds that a library of its own opens, which takes its time."""
+SLOW_COUNT = 400
+"""Of kinds that are opened by a process of its own, which takes its time to start."""
 SLOW = ("usd", "usda", "usdc", "usdz")
 MAX_GROWTH_BYTES = 1 << 30
 DATA = Path(__file__).parent / "data"
