@@ -1,4 +1,4 @@
-"""Measure what the project promises: ``scripts/scorecard.py raster`` or ``train``.
+"""Measure what the project promises: ``scripts/scorecard.py raster``, ``train`` or ``formats``.
 
 Prints a table, or with ``--json`` one document
 ``{name, machine, seconds, figures: [{id, value, unit, goal, pass, how}]}``.
@@ -32,9 +32,17 @@ def train(options: argparse.Namespace) -> list[dict[str, Any]]:
     return train_figures(options.runs, options.only)
 
 
+def formats(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Fidelity, size and speed of every format, and what other programs make of the files."""
+    from formats_card import formats_figures
+
+    return formats_figures(options.runs, options.scene)
+
+
 SCORECARDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "raster": raster,
     "train": train,
+    "formats": formats,
 }
 
 
@@ -49,6 +57,7 @@ def main() -> None:
         help="folder of the trainings; finished ones are not repeated",
     )
     parser.add_argument("--only", default="", help="only trainings whose name contains this")
+    parser.add_argument("--scene", type=Path, help="of formats: a run folder or a scene file")
     options = parser.parse_args()
     start = time.perf_counter()
     figures = SCORECARDS[options.name](options)

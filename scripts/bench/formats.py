@@ -32,7 +32,7 @@ import torch
 from figure import figure
 
 from splatkit.core import Gaussians
-from splatkit.io import _codebook, _packing, compressed_ply, read_gaussians, sog, spz
+from splatkit.io import _packing, compressed_ply, read_gaussians, sog, spz
 from splatkit.io.registry import FORMATS, Format
 
 COUNT = 1_000_000

@@ -92,6 +92,14 @@ TARGETS: dict[str, Target] = {
         "playcanvas 2.23 in Chromium: numbers are taken as they are, y up "
         "(tests/export/test_outside_viewers.py); developer.playcanvas.com recommends SOG",
     ),
+    "isaac": Target(
+        "Isaac Sim 6, Omniverse and other programs with OpenUSD 26.3",
+        (".usdz", ".usdc", ".usda", ".usd"),
+        None,
+        "open or reference the file; it is z up, in metres",
+        "isaac-sim/IsaacSim, discussion 798: 6.0.1 draws ParticleField3DGaussianSplat; so does "
+        "nvidia-omniverse.github.io/ovrtx, Gaussian Splats; the stage says its own up and unit",
+    ),
     "web": Target(
         "any browser, without a server",
         (".html",),

@@ -12,12 +12,14 @@ import torch
 from splatkit.core import Note, SplatkitError, UsageError
 from splatkit.export.convert import export_scene
 from splatkit.export.prepare import ExportOptions
-from splatkit.io import FORMATS, read_gaussians, write_gaussians
-from tests.export.clouds import cloud, export
+from splatkit.io import read_gaussians, write_gaussians
+from tests.export.clouds import cloud, export, few_formats
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 
-WRITTEN = [known.suffix for known in FORMATS if known.write is not None]
+WRITTEN = [known.suffix for known in few_formats()]
+QUICK = [suffix for suffix in WRITTEN if suffix != ".usdc"]
+"""OpenUSD is read by a process of its own, which takes a second to start."""
 
 
 @pytest.mark.parametrize("end", WRITTEN)
@@ -32,7 +34,7 @@ def test_every_pair_of_formats_shows_the_same(tmp_path, end):
     assert done.proof.faults == []
     # The way from this format to each of the others: places and opacities stay what they were.
     before = cloud()
-    for last in WRITTEN:
+    for last in QUICK:
         target = tmp_path / f"last{last}"
         assert export(middle, target, check=False).num_gaussians == 60
         after = read_gaussians(target)

@@ -61,7 +61,8 @@ def test_a_scene_mirrored_about_the_view_is_called_mirrored(tmp_path):
     assert "it shows the scene mirrored" in proof.faults
 
 
-@pytest.mark.parametrize("name", TARGETS)
+# OpenUSD is read by a process of its own: its tests open it once.
+@pytest.mark.parametrize("name", [name for name in TARGETS if name != "isaac"])
 def test_numbers_stand_in_the_file_as_the_program_takes_them(tmp_path, name):
     target = TARGETS[name]
     known = next(k for k in FORMATS if k.suffix == target.suffixes[0])

@@ -14,10 +14,11 @@ from format_cases import scene
 
 from splatkit.core import Gaussians
 from splatkit.core.similarity import transformed
-from splatkit.io import FORMATS, info, ply, write_gaussians
+from splatkit.io import info, ply, write_gaussians
 from splatkit.io._describe import up_axis
+from tests.export.clouds import few_formats
 
-WRITTEN = [known.suffix for known in FORMATS if known.write is not None]
+WRITTEN = [known.suffix for known in few_formats()]
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)

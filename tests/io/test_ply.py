@@ -91,7 +91,7 @@ def test_files_of_other_tools(tmp_path):
 
 
 def test_plain_colours_stand_for_harmonics(tmp_path):
-    names = "x y z opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
+    names = [*"xyz", "opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
     for kind, values, dtype in (
         ("uchar", (255, 51, 0), "u1"),
         ("float", (1.0, 0.2, 0.0), "<f4"),
