@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -63,6 +62,7 @@ def examine() -> Iterator[Finding]:
         disk,
         torch_build,
         nvidia,
+        cuda_kernels,
         rasterizer,
         self_test,
         structure_from_motion,
@@ -159,35 +159,31 @@ def torch_build() -> Finding:
 
 
 def nvidia() -> Finding:
-    """The NVIDIA card, and whether this torch could use it."""
+    """The NVIDIA GPU, and why the CUDA backend cannot use it where that is so."""
     import torch
 
-    card = nvidia_card()
-    if card is None:
+    from splatkit.render.backends._cuda_device import architecture, has_nvidia, obstacle
+
+    if not has_nvidia():
         return Finding("NVIDIA GPU", "none found")
-    if torch.version.cuda:
-        return Finding("NVIDIA GPU", card, hint="this version of splatkit renders on the CPU")
-    if sys.platform == "linux":
-        line = "for one that can: pip install --force-reinstall torch"
-    else:
-        line = "the line that installs one that can is in the README under Installation"
-    return Finding("NVIDIA GPU", f"{card}, which this CPU build of torch cannot use", hint=line)
+    reason = obstacle()
+    if reason is not None:
+        # Not broken: everything works on the CPU.
+        return Finding("NVIDIA GPU", reason, hint="until then rendering and training use the CPU")
+    memory = torch.cuda.get_device_properties(0).total_memory / GIB
+    name = torch.cuda.get_device_name(0)
+    return Finding("NVIDIA GPU", f"{name}, {memory:.0f} GiB, sm_{architecture()}")
 
 
-def nvidia_card() -> str | None:
-    """Name of the first NVIDIA card that the driver knows, without asking torch."""
-    tool = shutil.which("nvidia-smi")
-    if tool:
-        query = [tool, "--query-gpu=name", "--format=csv,noheader"]
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-        names = answer.stdout.strip().splitlines()
-        if answer.returncode == 0 and names:
-            return names[0].strip()
-    for described in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        for line in described.read_text().splitlines():
-            if line.startswith("Model:"):
-                return line.split(":", 1)[1].strip()
-    return None
+def cuda_kernels() -> Finding:
+    """Compiler of the CUDA kernels and where they are kept."""
+    from splatkit.render.backends._cuda_compile import cache_folder, nvrtc_version
+    from splatkit.render.backends._cuda_device import obstacle
+
+    if obstacle() is not None:
+        return Finding("CUDA kernels", "not used here")
+    version = ".".join(map(str, nvrtc_version()))
+    return Finding("CUDA kernels", f"compiled by NVRTC {version}, kept in {cache_folder()}")
 
 
 def rasterizer() -> Finding:
@@ -195,8 +191,8 @@ def rasterizer() -> Finding:
     from splatkit import _native
     from splatkit.render import get_backend
 
-    described = f"{get_backend().name}, {_native.isa()}, {_native.num_threads()} threads"
-    return Finding("rasterizer", described)
+    native = f"{_native.isa()}, {_native.num_threads()} threads"
+    return Finding("rasterizer", f"{get_backend().name}; on the CPU {native}")
 
 
 def self_test() -> Finding:
@@ -204,7 +200,7 @@ def self_test() -> Finding:
     import torch
 
     from splatkit.core import Cameras, Gaussians, intrinsics
-    from splatkit.render import render
+    from splatkit.render import get_backend, render
 
     generator = torch.Generator().manual_seed(0)
 
@@ -220,12 +216,15 @@ def self_test() -> Finding:
         sh=normal(count, 4, 3) * 0.3,
     )
     camera = Cameras(torch.eye(4)[None], intrinsics(60, 60, 32, 24).float()[None], 64, 48)
-    native = render(gaussians, camera).rgb
     reference = render(gaussians, camera, backend="torch_ref").rgb
-    difference = float((native - reference).abs().mean())
-    good = difference < SELF_TEST_TOLERANCE
-    hint = "" if good else "the native renderer is wrong on this machine: please report it"
-    return Finding("self test", f"mean difference to the reference {difference:.1e}", good, hint)
+    worst = {}
+    for name in dict.fromkeys(("cpu", get_backend().name)):
+        picture = render(gaussians, camera, backend=name).rgb
+        worst[name] = float((picture - reference).abs().mean())
+    wrong = [name for name, difference in worst.items() if not difference < SELF_TEST_TOLERANCE]
+    told = ", ".join(f"{name} {difference:.1e}" for name, difference in worst.items())
+    hint = f"{wrong[0]} is wrong on this machine: please report it" if wrong else ""
+    return Finding("self test", f"mean difference to the reference: {told}", not wrong, hint)
 
 
 def structure_from_motion() -> Finding:

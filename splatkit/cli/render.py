@@ -35,7 +35,7 @@ class Command:
     outputs: str = "rgb"
     """Any of rgb, depth, depth_median, normal, alpha; with commas."""
     backend: str = "auto"
-    """Rasterizer: auto, cpu, torch_ref."""
+    """Rasterizer: auto, cpu, cuda, gsplat, torch_ref."""
     json: bool = False
     """Print the files as JSON."""
 

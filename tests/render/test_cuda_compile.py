@@ -1,5 +1,6 @@
 """Compiling CUDA files: what is kept on disk, when it is used, and what a failure says."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,53 +10,74 @@ from splatkit.render.backends import _cuda_compile
 from splatkit.render.backends._cuda_compile import Compiler, compile_file, options_of
 
 pytest.importorskip("cuda.core", reason="cuda-core is not installed")
-WANTED = ("sort.cu", options_of({"SK_KEY_BITS": 32}))
+WANTED = ("tiny.cu", options_of({"FACTOR": 32}))
+TINY = """
+#include "number.h"
+extern "C" __global__ void tiny(int *out) { out[threadIdx.x] = FACTOR * NUMBER; }
+"""
 
 
 @pytest.fixture(autouse=True)
-def _nvrtc() -> None:
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A source folder with one small file and a header."""
     try:
         _cuda_compile.nvrtc_version()
     except SplatkitError as error:
         pytest.skip(str(error))
+    root = tmp_path / "sources"
+    (root / "gpu").mkdir(parents=True)
+    (root / "include").mkdir()
+    (root / "gpu" / "tiny.cu").write_text(TINY)
+    (root / "include" / "number.h").write_text("#define NUMBER 7\n")
+    monkeypatch.setattr(_cuda_compile, "source_root", lambda: root)
+    _cuda_compile.sources_digest.cache_clear()
+    yield root
+    _cuda_compile.sources_digest.cache_clear()
 
 
-def test_a_file_is_compiled_once(tmp_path: Path) -> None:
-    first = Compiler(80, tmp_path)
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where compiled files go."""
+    return tmp_path / "kernels"
+
+
+def test_a_file_is_compiled_once(folder: Path) -> None:
+    first = Compiler(80, folder)
     code = first.cubin(*WANTED)
     assert code[:4] == b"\x7fELF"
     assert first.compiled == 1
-    again = Compiler(80, tmp_path)
+    again = Compiler(80, folder)
     assert again.cubin(*WANTED) == code
     assert again.compiled == 0
-    assert [p.suffix for p in tmp_path.iterdir()] == [".cubin"]
+    assert [p.suffix for p in folder.iterdir()] == [".cubin"]
 
 
-def test_other_options_and_architectures_are_other_files(tmp_path: Path) -> None:
-    Compiler(80, tmp_path).prepare([WANTED, ("sort.cu", options_of({"SK_KEY_BITS": 16}))])
-    Compiler(75, tmp_path).cubin(*WANTED)
-    names = sorted(path.name for path in tmp_path.iterdir())
+def test_other_options_and_architectures_are_other_files(folder: Path) -> None:
+    Compiler(80, folder).prepare([WANTED, ("tiny.cu", options_of({"FACTOR": 16}))])
+    Compiler(75, folder).cubin(*WANTED)
+    names = sorted(path.name for path in folder.iterdir())
     assert [name.split("-")[:2] for name in names] == [
-        ["sort", "sm75"],
-        ["sort", "sm80"],
-        ["sort", "sm80"],
+        ["tiny", "sm75"],
+        ["tiny", "sm80"],
+        ["tiny", "sm80"],
     ]
 
 
-def test_changed_sources_are_compiled_again(tmp_path: Path, monkeypatch) -> None:
-    Compiler(80, tmp_path).cubin(*WANTED)
-    monkeypatch.setattr(_cuda_compile, "sources_digest", lambda: "changed")
-    again = Compiler(80, tmp_path)
+def test_changed_headers_are_compiled_again(folder: Path, sources: Path) -> None:
+    Compiler(80, folder).cubin(*WANTED)
+    (sources / "include" / "number.h").write_text("#define NUMBER 8\n")
+    _cuda_compile.sources_digest.cache_clear()
+    again = Compiler(80, folder)
     again.cubin(*WANTED)
     assert again.compiled == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"x" * 5000])
-def test_a_damaged_file_is_compiled_again(tmp_path: Path, damage: bytes) -> None:
-    code = Compiler(80, tmp_path).cubin(*WANTED)
-    (path,) = tmp_path.iterdir()
+def test_a_damaged_file_is_compiled_again(folder: Path, damage: bytes) -> None:
+    code = Compiler(80, folder).cubin(*WANTED)
+    (path,) = folder.iterdir()
     path.write_bytes(damage)
-    again = Compiler(80, tmp_path)
+    again = Compiler(80, folder)
     assert again.cubin(*WANTED) == code
     assert again.compiled == 1
     assert path.read_bytes()[-len(code) :] == code
@@ -66,10 +88,8 @@ def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path) -> None
     assert Compiler(80, tmp_path / "file" / "kernels").cubin(*WANTED)
 
 
-def test_a_fault_is_one_line(tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "gpu").mkdir()
-    (tmp_path / "gpu" / "bad.cu").write_text("__global__ void f() { none_such(); }\n")
-    monkeypatch.setattr(_cuda_compile, "source_root", lambda: tmp_path)
+def test_a_fault_is_one_line(sources: Path) -> None:
+    (sources / "gpu" / "bad.cu").write_text("__global__ void f() { none_such(); }\n")
     with pytest.raises(
         SplatkitError, match=r"bad.cu: NVRTC .* sm_80 with A=1: .*none_such"
     ) as fault:

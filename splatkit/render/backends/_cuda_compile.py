@@ -146,11 +146,11 @@ def compile_file(file: str, options: Options, architecture: int, logs: object = 
         return bytes(Program(source, "c++", told).compile("cubin", logs=logs).code)
     except Exception as error:
         # cuda-core raises classes of its own, which are not part of its interface.
-        lines = [line for line in str(error).splitlines() if "error" in line] or [str(error)]
+        lines = [line for line in str(error).splitlines() if "error:" in line] or [str(error)]
         given = " ".join(f"{name}={value}" for name, value in options)
         raise SplatkitError(
             f"{file}: NVRTC {'.'.join(map(str, nvrtc_version()))} does not compile it for "
-            f"sm_{architecture} with {given or 'no options'}: {' '.join(lines[-1].split())}"
+            f"sm_{architecture} with {given or 'no options'}: {' '.join(lines[0].split())}"
         ) from error
 
 
