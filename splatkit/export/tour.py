@@ -46,7 +46,7 @@ def tour_of(scene: OpenScene, options: ExportOptions | None = None) -> Tour:
         # The circle starts behind the scene (+z); an RDF scene faces -z.
         order = torch.arange(len(around)).roll(len(around) // 2)
         path, focus = around[order], framing(scene.gaussians)[0]
-        names = ("Front", "Right", "Back", "Left")
+        names = ("Front", "Left", "Back", "Right")
         quarter = len(path) // len(names)
         views = [
             NamedView(name, path[i * quarter : i * quarter + 1]) for i, name in enumerate(names)

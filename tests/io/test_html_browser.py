@@ -188,9 +188,10 @@ def test_controls(browser: Any, tmp_path: Path) -> None:
 
     # From here the walk begins at its end; played, it starts over and ends where it ends.
     page.evaluate("splatkit.goAlong(1)")
-    page.click("#play")
-    assert page.get_by_role("button", name="Pause the walk").is_visible()
+    playing = "document.body.classList.contains('is-playing')"
+    assert page.evaluate(f"document.getElementById('play').click(), {playing}")
     torch.testing.assert_close(settled().viewmats, SIDE.viewmats, rtol=0, atol=1e-5)
+    assert not page.evaluate(playing)
     assert page.get_by_role("button", name="Play the walk").is_visible()
 
     page.keyboard.press("h")
