@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from splatkit.io import read_gaussians as load
     from splatkit.io import write_gaussians as save
     from splatkit.render import Rendered, render
+    from splatkit.train.api import evaluate, train
 
     __version__: str
 
@@ -25,9 +26,11 @@ _HOMES = {
     "Scene": "splatkit.core:Scene",
     "SplatkitError": "splatkit.core:SplatkitError",
     "UsageError": "splatkit.core:UsageError",
+    "evaluate": "splatkit.train.api:evaluate",
     "load": "splatkit.io:read_gaussians",
     "render": "splatkit.render:render",
     "save": "splatkit.io:write_gaussians",
+    "train": "splatkit.train.api:train",
 }
 
 __all__ = [
@@ -39,9 +42,11 @@ __all__ = [
     "SplatkitError",
     "UsageError",
     "__version__",
+    "evaluate",
     "load",
     "render",
     "save",
+    "train",
 ]
 
 

@@ -23,7 +23,12 @@ def run(name: str, *words: object) -> str:
 
 def test_every_example_is_short_and_tested() -> None:
     scripts = sorted(path.name for path in EXAMPLES.glob("*.py"))
-    assert scripts == ["01_render.py", "02_gradients.py", "03_train_from_scene.py"]
+    assert scripts == [
+        "01_render.py",
+        "02_gradients.py",
+        "03_train_from_scene.py",
+        "04_train_render_evaluate.py",
+    ]
     for script in scripts:
         assert len((EXAMPLES / script).read_text().splitlines()) < 100
 
@@ -49,3 +54,11 @@ def test_train_from_scene(tmp_path: Path) -> None:
     assert "step 100" in told
     assert "held-out photos: " in told
     assert (tmp_path / "run" / "exports" / "scene.ply").exists()
+
+
+def test_train_render_evaluate(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", count=10)
+    told = run("04_train_render_evaluate.py", photos, tmp_path, 30).splitlines()
+    assert [line.split(":")[0] for line in told[1:]] == ["all", "half"]
+    assert np.asarray(Image.open(tmp_path / "depth.png")).shape == (64, 96, 3)
+    assert (tmp_path / "run" / "report.html").exists()

@@ -76,9 +76,9 @@ class TrainConfig:
     test_every: int = 8
     """Hold out every n-th photo for evaluation; 0 holds out none."""
     split: Path | None = None
-    """File with the names of the photos to hold out, one a line; replaces --test-every."""
+    """File with the names of the photos to hold out, one a line."""
     model: Path | None = None
-    """COLMAP model folder of these photos, instead of running structure from motion."""
+    """COLMAP model folder of these photos; else they are placed."""
     time_limit: str | None = None
     """Training ends on time with a finished schedule: 90s, 10m, 1.5h."""
     memory_budget: str | None = None

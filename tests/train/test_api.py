@@ -1,0 +1,56 @@
+"""The calls of the package: their options, their listener, and their names."""
+
+import pytest
+from test_pipeline import write_transforms
+from test_trainer import FAST
+
+import splatkit
+from splatkit.core import UsageError
+from splatkit.train.events import StepDone
+from splatkit.train.state import newest_checkpoint
+from tests.train.photographed import make_gaussians, same
+
+OPTIONS = {"max_gaussians": 120, "sh_degree": 1, "threads": 1, "recipe": FAST.recipe}
+
+
+def test_train_and_evaluate(tmp_path):
+    photos = write_transforms(tmp_path / "photos")
+    seen = []
+    gaussians = splatkit.train(
+        photos, tmp_path / "run", iterations=8, on_event=seen.append, **OPTIONS
+    )
+    assert same(gaussians, splatkit.load(tmp_path / "run" / "exports" / "scene.ply"))
+    assert any(isinstance(event, StepDone) for event in seen)
+    stats = splatkit.evaluate(make_gaussians(), photos, tmp_path / "truth", frame="source")
+    assert stats["mean"]["psnr"] > 45
+    assert (tmp_path / "truth" / "report.html").exists()
+    again = splatkit.evaluate(gaussians, tmp_path / "run", tmp_path / "again")
+    assert again["mean"]["psnr"] < 40
+
+
+def test_a_listener_that_raises_stops_the_training_which_saves(tmp_path):
+    def tired(event):
+        if isinstance(event, StepDone):
+            raise TimeoutError("enough")
+
+    photos, run = write_transforms(tmp_path / "photos"), tmp_path / "run"
+    with pytest.raises(TimeoutError):
+        splatkit.train(photos, run, iterations=100_000, on_event=tired, **OPTIONS)
+    newest = newest_checkpoint(run / "checkpoints")
+    assert newest is not None
+    assert newest.name > "step_0000000.npz"
+    splatkit.train(photos, run, iterations=100, resume=True, **OPTIONS)
+
+
+def test_an_option_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(UsageError, match="got 'iteration'"):
+        splatkit.train(tmp_path, tmp_path / "run", iteration=5)
+    with pytest.raises(UsageError, match="--iterations: expected at least 1"):
+        splatkit.train(tmp_path, tmp_path / "run", iterations=0)
+
+
+def test_the_package_and_the_function_share_a_name():
+    import splatkit.train.trainer
+
+    assert callable(splatkit.train)
+    assert splatkit.train.trainer.train is not splatkit.train
