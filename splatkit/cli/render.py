@@ -20,16 +20,17 @@ class Command:
     """A run folder, or a scene file (.ply and others)."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """A folder, or FILE.mp4 for a single video. Default: RUN/renders."""
-    path: Literal["orbit", "captured"] | None = None
-    """Camera path. Default: both, or orbit for FILE.mp4."""
+    path: Annotated[str | None, arg(metavar="orbit|captured|FILE.json")] = None
+    """Camera path: orbit, captured, or one that nerfstudio's viewer saved. Default: orbit and
+    captured, or orbit for FILE.mp4."""
     width: int | None = None
     """Pixels. Default: as the photos, at most 1280 on the long side."""
     height: int | None = None
     """Pixels. Default: follows the width."""
     frames: int = 240
-    """Frames of each path."""
-    fps: float = 30.0
-    """Frames a second of videos."""
+    """Frames of each path; a path from a file has its own."""
+    fps: float | None = None
+    """Frames a second of videos. Default: 30, or those of the path from a file."""
     format: Literal["mp4", "png"] = "mp4"
     """Videos, or folders of numbered PNG files."""
     outputs: str = "rgb"

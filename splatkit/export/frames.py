@@ -15,6 +15,7 @@ import torch
 from splatkit.core import Cameras, Event, Gaussians, Note, Progress, UsageError
 from splatkit.export.opening import OpenScene
 from splatkit.io import atomic_path
+from splatkit.io.camera_path import read_camera_path
 from splatkit.io.images import fit_within, write_image
 from splatkit.io.video import write_video
 from splatkit.render import get_backend, render
@@ -22,6 +23,7 @@ from splatkit.render.paths import captured, circle, orbit
 from splatkit.render.pictures import MODES, depth_range_of, outputs_of, picture
 
 PATHS = ("orbit", "captured")
+FPS = 30.0
 LONG_SIDE = 1280
 """Of frames where no size is given, pixels; never more than the photos have."""
 SIZE_WITHOUT_PHOTOS = (1280, 720)
@@ -39,14 +41,15 @@ class RenderOptions:
     """How a scene becomes frames."""
 
     paths: tuple[str, ...] = PATHS
-    """Camera paths, out of ``PATHS``."""
+    """Camera paths, out of ``PATHS``, or nerfstudio's ``camera_path.json`` files, by name."""
     width: int | None = None
     """Pixels; follows from the height or the photos when None."""
     height: int | None = None
     """Pixels; follows from the width or the photos when None."""
     frames: int = 240
-    fps: float = 30.0
-    """Frames a second of videos."""
+    """Of each path; a path from a file has its own."""
+    fps: float | None = None
+    """Frames a second of videos; those of a path from a file, or else ``FPS``, when None."""
     format: Literal["mp4", "png"] = "mp4"
     outputs: tuple[str, ...] = ("rgb",)
     """Pictures of each view, out of ``MODES``."""
@@ -59,7 +62,7 @@ class RenderOptions:
             ("--format", (self.format,), ("mp4", "png")),
         ):
             for value in values:
-                if value not in allowed:
+                if value not in allowed and not (name == "--path" and _is_file(value)):
                     raise UsageError(f"{name}: expected any of {', '.join(allowed)}, got {value!r}")
         for name, value in (
             ("--width", self.width),
@@ -90,21 +93,29 @@ def render_scene(
     """
     get_backend(options.backend)
     places = _places(scene, output, options)
-    width, height = _size(scene, options)
+    files = {path: read_camera_path(Path(path)) for path in options.paths if _is_file(path)}
+    shapes = [(photo.width, photo.height) for photo in scene.photos] or [SIZE_WITHOUT_PHOTOS]
+    if files:
+        shapes = [(file.cameras.width, file.cameras.height) for file in files.values()]
+    width, height = _size(shapes, options)
     if options.width not in (None, width) or options.height not in (None, height):
         yield Note(f"frames are {width}x{height}: H.264 needs even sizes")
     written = []
     for path in options.paths:
-        cameras = _cameras(scene, path, options.frames, width, height)
+        file = files.get(path)
+        if file is None:
+            cameras, fps = _cameras(scene, path, options.frames, width, height), FPS
+        else:
+            cameras, fps = file.cameras.resized(width, height), file.fps
         targets = [places[path, mode] for mode in options.outputs]
         yield from render_frames(
             scene.gaussians,
             cameras,
             dict(zip(options.outputs, targets, strict=True)),
-            fps=options.fps,
+            fps=options.fps or fps,
             background=scene.background,
             backend=options.backend,
-            stage=f"Rendering {path}",
+            stage=f"Rendering {_name_of(path)}",
         )
         written += targets
     return written
@@ -220,16 +231,24 @@ def _places(
         raise UsageError(f"{folder}: expected a folder or a name ending in .mp4, got a file")
     suffix = ".mp4" if options.format == "mp4" else ""
     return {
-        (path, mode): folder / f"{path}{'' if mode == 'rgb' else '-' + mode}{suffix}"
+        (path, mode): folder / f"{_name_of(path)}{'' if mode == 'rgb' else '-' + mode}{suffix}"
         for path in options.paths
         for mode in options.outputs
     }
 
 
-def _size(scene: OpenScene, options: RenderOptions) -> tuple[int, int]:
-    """Width and height of the frames: as asked for, shaped like the photos, even in a video."""
-    shapes = sorted((photo.width, photo.height) for photo in scene.photos) or [SIZE_WITHOUT_PHOTOS]
-    full_width, full_height = shapes[len(shapes) // 2]
+def _is_file(path: str) -> bool:
+    return path.lower().endswith(".json")
+
+
+def _name_of(path: str) -> str:
+    """What the frames of a camera path are called."""
+    return Path(path).stem if _is_file(path) else path
+
+
+def _size(shapes: list[tuple[int, int]], options: RenderOptions) -> tuple[int, int]:
+    """Width and height of the frames: as asked for, of a usual shape, even in a video."""
+    full_width, full_height = sorted(shapes)[len(shapes) // 2]
     width, height = options.width, options.height
     if width is None and height is None:
         width, height = fit_within(full_width, full_height, LONG_SIDE)
