@@ -23,6 +23,7 @@ COMMANDS = {
     "ingest": "Only find the cameras of a folder of photos.",
     "export": "Write a scene in another format.",
     "info": "Say what is in a scene file.",
+    "bench": "Train every scene of a data set and print the table.",
     "doctor": "Check this machine and this installation.",
 }
 EXIT_FAILURE = 1

@@ -71,9 +71,9 @@ class PassersBy:
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
         strange = cv2.dilate(strange.astype(np.uint8), disc)
         there = cv2.resize(strange, (width, height), interpolation=cv2.INTER_NEAREST)
-        kept = torch.from_numpy(1 - there)[None] * 255
+        kept = (torch.from_numpy(1 - there)[None] * 255).to(image.device)
         return kept if mask is None else torch.minimum(mask, kept)
 
 
 def _shrunk(picture: Tensor, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(picture.numpy(), size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture.cpu().numpy(), size, interpolation=cv2.INTER_AREA)
