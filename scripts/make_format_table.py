@@ -37,7 +37,7 @@ START, END = "<!-- made by scripts/make_format_table.py -->", "<!-- end -->"
 LOSSY = ("compressed-ply", "spz", "sog", "html", "splat")
 """Shown in pictures beside the scene."""
 SIDE = 400
-ROUNDS = 3
+ROUNDS = 2
 LEAVE_OUT = ("gltf", "usda", "usd")
 """Ways of writing down what another row shows already."""
 
@@ -108,17 +108,20 @@ def main() -> None:
                 if form.name in LOSSY:
                     panels.append(picture_of(read, opened))
         pictures.append(panels)
-    table = ["| |" + "".join(f" {head} Gaussians | | |" for head in heads)]
+    named = ", ".join(form.suffix for form in forms if form.name in LOSSY)
+    table = [f"![The scene, then {named}](pictures/formats.jpg)", ""]
+    table.append("| |" + "".join(f" {head} Gaussians | | |" for head in heads))
     table.append("|---" * (1 + 3 * len(heads)) + "|")
     table.append("| format |" + " bytes each | PSNR, dB | write / read |" * len(heads))
     table += [f"| `{suffix}` | {' | '.join(cells)} |" for suffix, cells in rows.items()]
     text = DOCUMENT.read_text()
+    if START not in text:
+        raise UsageError(f"{DOCUMENT}: expected the line {START}")
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
     DOCUMENT.write_text("\n".join((before + START, *table, END)) + after)
     sheet(pictures).save(PICTURES / "formats.jpg", quality=88)
-    named = ", ".join(form.suffix for form in forms if form.name in LOSSY)
-    print(f"{PICTURES / 'formats.jpg'}: the scene, {named}")
+    print(f"{DOCUMENT}, {PICTURES / 'formats.jpg'}")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@
 
 Reading and writing of one format take turns with copying a file of the same size (flushed to the
 disk like everything that splatkit writes), in a process of their own; the figures are ratios of
-the least times. *Codec* is the time inside the compressor that the format prescribes: zstandard or
-zlib for SPZ, WebP and the clustering of colours for SOG, the packing of words for compressed PLY.
-*Memory* is the peak beside the float32 arrays of the scene, in multiples of them: 2 is the arrays
-themselves and as much again.
+the least times. Times are processor time: other programs that run do not count. *Codec* is the
+time inside the compressor that the format prescribes: zstandard or zlib for SPZ, WebP and the
+clustering of colours for SOG, the packing of words for compressed PLY. *Memory* is the peak in
+multiples of the scene's float32 arrays, these included: 2 is the arrays and as much again.
 """
 
 from __future__ import annotations
@@ -122,9 +122,10 @@ def copy(path: Path) -> None:
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+    """Processor time, of all threads."""
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 @contextmanager
@@ -135,13 +136,13 @@ def timed_codec(form: Format) -> Iterator[list[float]]:
     def timed(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             depth[0] += 1
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 return function(*args, **kwargs)
             finally:
                 depth[0] -= 1
                 # One of these that calls another counts once.
-                spent[0] += time.perf_counter() - start if depth[0] == 0 else 0
+                spent[0] += time.process_time() - start if depth[0] == 0 else 0
 
         return call
 

@@ -33,8 +33,8 @@ from torch import Tensor
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import rgb_from_sh, sh_from_rgb
 from splatkit.io import _packing as packing
-from splatkit.io._packing import Floats
-from splatkit.io.files import write_bytes
+from splatkit.io._packing import Bytes, Floats
+from splatkit.io.files import atomic_path
 from splatkit.io.ply import MAGIC, producer
 
 NAME = "compressed PLY"
@@ -62,6 +62,9 @@ _LINE = re.compile(
     r"|(?:comment|obj_info)\b.*|ply"
 )
 
+# What a byte of the harmonics stands for: the middle of its step, but the ends themselves.
+_STEPS = np.array([-4.0, *((i + 0.5) / 32 - 4 for i in range(1, 255)), 4.0], np.float32)
+
 Elements = dict[str, NDArray[np.void]]
 
 
@@ -77,14 +80,29 @@ def read(path: Path) -> Gaussians:
 def write(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians atomically, sorted in space; a warning names what cannot be held."""
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=MAX_DEGREE)
-    gaussians = gaussians[packing.morton_order(gaussians.means)]
+    order = packing.morton_order(gaussians.means)
     count, rest = len(gaussians), 3 * (gaussians.sh.shape[1] - 1)
+    chunks = np.empty((math.ceil(count / _CHUNK), 18), "<f4")
+    words, sh = np.empty((count, 4), "<u4"), np.empty((count, rest), np.uint8)
+    # Blocks are whole chunks.
+    for start in range(0, count, packing.BLOCK):
+        part = slice(start, start + packing.BLOCK)
+        own = slice(start // _CHUNK, (start + packing.BLOCK) // _CHUNK)
+        chunks[own], words[part], sh[part] = _packed(gaussians[order[part]])
+    header = _header(len(chunks), count, rest, gaussians.antialiased)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        for data in (header, chunks.data, words.data, sh.data):
+            stream.write(data)
+
+
+def _packed(gaussians: Gaussians) -> tuple[Floats, Words, Bytes]:
+    """[C,18] ranges of the chunks, [B,4] words and [B,3(K-1)] bytes of the harmonics."""
     log_scales = gaussians.log_scales.clamp(-_MAX_LOG_SCALE, _MAX_LOG_SCALE)
     position_range, position = _within_chunks(gaussians.means)
     scale_range, scale = _within_chunks(log_scales)
     color_range, color = _within_chunks(rgb_from_sh(gaussians.sh[:, 0]))
     rgba = torch.cat((color, gaussians.opacities[:, None].double()), 1)
-    chunks = np.concatenate((position_range, scale_range, color_range), 1, dtype="<f4")
+    chunks = np.concatenate((position_range, scale_range, color_range), 1)
     words = np.stack(
         (
             _pack(position, _BITS),
@@ -93,13 +111,11 @@ def write(gaussians: Gaussians, path: Path) -> None:
             _pack(rgba, (8, 8, 8, 8)),
         ),
         1,
-        dtype="<u4",
     )
     # The format cuts where others round, and its readers add the half step that this loses.
-    flat = gaussians.sh[:, 1:].mT.reshape(count, rest)
+    flat = gaussians.sh[:, 1:].mT.flatten(1)
     sh = ((flat / 8 + 0.5) * 256).floor().clamp(0, 255).to(torch.uint8).numpy()
-    header = _header(len(chunks), count, rest, gaussians.antialiased)
-    write_bytes(path, b"".join((header, chunks.data, words.data, sh.data)))
+    return chunks, words, sh
 
 
 def info(path: Path) -> dict[str, Any]:
@@ -118,24 +134,38 @@ def info(path: Path) -> dict[str, Any]:
 def _load(path: Path) -> tuple[Gaussians, list[str]]:
     """The Gaussians and the comments of the header."""
     elements, comments = _elements(path, packing.read_bytes(path))
-    chunk, vertex = elements["chunk"], elements["vertex"]
-    count = len(vertex)
-    # Which chunk each Gaussian belongs to.
-    of = np.arange(count) // _CHUNK
+    count = len(elements["vertex"])
+    width = elements["sh"].dtype.itemsize if "sh" in elements else 0
+    whole = Gaussians(
+        *(torch.empty(count, each) for each in (3, 4, 3)),
+        torch.empty(count),
+        torch.empty(count, 1 + width // 3, 3),
+        antialiased=any(_ANTIALIASED.search(comment) for comment in comments),
+    )
+    for start in range(0, count, packing.BLOCK):
+        part = slice(start, start + packing.BLOCK)
+        rest = elements["sh"][part].view(np.uint8).reshape(-1, width) if width else None
+        # Which chunk each Gaussian belongs to.
+        of = np.arange(start, min(start + packing.BLOCK, count)) // _CHUNK
+        block = _unpacked(elements["chunk"], elements["vertex"][part], rest, of)
+        for name, tensor in whole.parameters().items():
+            tensor[part] = getattr(block, name)
+    return whole, comments
+
+
+def _unpacked(
+    chunk: NDArray[np.void], vertex: NDArray[np.void], rest: Bytes | None, of: NDArray[np.int64]
+) -> Gaussians:
+    """Some of the Gaussians."""
     rgba = _unpack(vertex["packed_color"], (8, 8, 8, 8))
     colors = rgba[:, :3]
     if _COLORS[0] in (chunk.dtype.names or ()):
         colors = _between(chunk, _COLORS, of, colors)
-    rest = torch.zeros(count, 0, 3)
-    if "sh" in elements:
-        width = elements["sh"].dtype.itemsize
-        data = elements["sh"].view(np.uint8).reshape(count, width).astype(np.float32)
-        steps = np.where(data == 255, 256, np.where(data == 0, 0, data + 0.5))
-        flat = torch.from_numpy((steps / 32 - 4).astype(np.float32))
-        rest = flat.view(count, 3, width // 3).mT
-    dc = sh_from_rgb(torch.from_numpy(colors))[:, None]
-    antialiased = any(_ANTIALIASED.search(comment) for comment in comments)
-    gaussians = Gaussians(
+    sh = sh_from_rgb(torch.from_numpy(colors))[:, None]
+    if rest is not None:
+        flat = torch.from_numpy(_STEPS[rest])
+        sh = torch.cat((sh, flat.view(len(vertex), 3, rest.shape[1] // 3).mT), 1)
+    return Gaussians(
         means=torch.from_numpy(
             _between(chunk, _POSITIONS, of, _unpack(vertex["packed_position"], _BITS))
         ),
@@ -144,10 +174,8 @@ def _load(path: Path) -> tuple[Gaussians, list[str]]:
             _between(chunk, _SCALES, of, _unpack(vertex["packed_scale"], _BITS))
         ),
         logit_opacities=packing.logits_of_bytes((vertex["packed_color"] & 255).astype(np.uint8)),
-        sh=torch.cat((dc, rest), 1).contiguous(),
-        antialiased=antialiased,
+        sh=sh,
     )
-    return gaussians, comments
 
 
 def _elements(path: Path, data: bytes) -> tuple[Elements, list[str]]:

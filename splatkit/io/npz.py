@@ -16,7 +16,6 @@ objects are refused.
 
 from __future__ import annotations
 
-import io
 import struct
 import tokenize
 import zipfile
@@ -40,6 +39,8 @@ MARK = b".npy"
 """What the names of the members end with; other zip formats have no such names."""
 
 _EXTRA = "extra."
+_PIECE = 1 << 20
+"""Bytes unpacked at once."""
 _ANTIALIASED = "antialiased"
 _BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, TypeError, SyntaxError,
            RuntimeError, MemoryError, struct.error, tokenize.TokenError)  # fmt: skip
@@ -86,12 +87,11 @@ def info(path: Path) -> dict[str, Any]:
 
 
 def _load(path: Path) -> Gaussians:
-    data = packing.read_bytes(path)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             total = sum(member.file_size for member in members.values())
-            packing.check_unpacked_size(path, total, len(data))
+            packing.check_unpacked_size(path, total, path.stat().st_size)
             missing = [name for name in PARAMETER_NAMES if name not in members]
             if missing:
                 raise SplatkitError(
@@ -117,19 +117,27 @@ def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDA
     """One array of numbers, judged by its header before it is made."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise packing.damaged(path, f"{member.filename} is packed in an unknown way")
-    data = archive.read(member)
-    stream = io.BytesIO(data)
-    version = npy.read_magic(stream)
-    header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = header(stream)
-    count = 1
-    for length in shape:
-        count *= length
-    if dtype.kind not in "fiub" or count * dtype.itemsize != len(data) - stream.tell():
-        raise packing.damaged(
-            path, f"{member.filename}: expected plain numbers, got {dtype} {list(shape)[:4]}"
-        )
-    flat = np.frombuffer(data, dtype, count, stream.tell())
+    with archive.open(member) as stream:
+        version = npy.read_magic(stream)
+        header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = header(stream)
+        count = 1
+        for length in shape:
+            count *= length
+        if dtype.kind not in "fiub" or count * dtype.itemsize != member.file_size - stream.tell():
+            raise packing.damaged(
+                path, f"{member.filename}: expected plain numbers, got {dtype} {list(shape)[:4]}"
+            )
+        flat = np.empty(count, dtype)
+        bytes_left = flat.view(np.uint8).data
+        # Piece by piece into its place: the archive's own read would hold everything twice.
+        while len(bytes_left):
+            done = stream.readinto(bytes_left[:_PIECE])
+            if not done:
+                raise packing.damaged(path, f"{member.filename} is cut short")
+            bytes_left = bytes_left[done:]
+        # Only the end of a member has its checksum looked at.
+        stream.read(1)
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
@@ -137,7 +145,7 @@ def _tensor(array: NDArray[Any]) -> Tensor:
     """float32 of floats, int64 of unsigned numbers that torch lacks, the others as they are."""
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):
-            return torch.from_numpy(array.astype(np.float32, order="C"))
+            return torch.from_numpy(np.ascontiguousarray(array, np.float32))
     target = np.int64 if array.dtype.kind == "u" and array.dtype.itemsize > 1 else None
     native = array.dtype.newbyteorder("=") if target is None else np.dtype(target)
     return torch.from_numpy(array.astype(native, order="C"))

@@ -122,15 +122,14 @@ def write(gaussians: Gaussians, path: Path, *, version: int = 4, precision: str 
     if precision not in PRECISIONS:
         raise UsageError(f"precision: expected {', '.join(PRECISIONS)}; got {precision!r}")
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=MAX_DEGREE)
-    stored = transformed(gaussians, world_from_axes("RUB").mT)
     header = _Header(
         version,
-        len(stored),
-        stored.sh_degree,
-        _fraction_bits(stored, path),
-        _ANTIALIASED if stored.antialiased else 0,
+        len(gaussians),
+        gaussians.sh_degree,
+        _fraction_bits(gaussians, path),
+        _ANTIALIASED if gaussians.antialiased else 0,
     )
-    streams = [data for data in _pack(stored, header, PRECISIONS[precision]) if len(data)]
+    streams = [data for data in _pack(gaussians, header, PRECISIONS[precision]) if len(data)]
     start = _HEADER.pack(
         MAGIC, version, header.count, header.degree, header.fraction_bits, header.flags,
         len(streams) if version == 4 else 0,
@@ -180,8 +179,7 @@ def _parse(data: bytes, path: Path) -> tuple[Gaussians, _Header, str]:
     else:
         header, streams, extensions = _open_zstd(path, data)
     system = _coordinate_system(path, extensions)
-    stored = _unpack(streams, header)
-    return transformed(stored, world_from_axes(system)), header, system
+    return _unpack(streams, header, system), header, system
 
 
 def _read_header(path: Path, data: bytes, versions: range) -> tuple[_Header, int]:
@@ -303,44 +301,89 @@ def _fraction_bits(stored: Gaussians, path: Path) -> int:
     return min(max(fine, _USUAL_FRACTION_BITS), room)
 
 
-def _pack(stored: Gaussians, header: _Header, steps: tuple[int, int]) -> list[memoryview]:
+def _pack(gaussians: Gaussians, header: _Header, steps: tuple[int, int]) -> list[memoryview]:
     """The bytes of each attribute, in the order of the file."""
+    sizes = header.sizes()
+    rest = 3 * (count_from_degree(header.degree) - 1)
+    streams = {name: np.empty(size, np.uint8) for name, size in sizes.items()}
+    rows = {
+        name: stream.reshape(header.count, rest if name == "sh" else sizes[name] // header.count)
+        for name, stream in streams.items()
+        if header.count
+    }
+    turn = world_from_axes("RUB").mT
+    for start in range(0, header.count, packing.BLOCK):
+        part = slice(start, start + packing.BLOCK)
+        for name, values in _packed(transformed(gaussians[part], turn), header, steps).items():
+            rows[name][part] = values
+    return [stream.data for stream in streams.values()]
+
+
+def _packed(stored: Gaussians, header: _Header, steps: tuple[int, int]) -> dict[str, Bytes]:
+    """[B, bytes of one Gaussian] of each attribute, in the format's frame."""
     fixed = (stored.means.double() * 2**header.fraction_bits).round().to(torch.int32)
-    positions = fixed.numpy().astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3]
     place, others = packing.split_largest(stored.quats[:, (1, 2, 3, 0)])
     sizes = (others.abs() / math.sqrt(0.5) * _COMPONENT_STEPS).round().clamp(max=_COMPONENT_STEPS)
     words = sizes.long() | ((others < 0).long() << 9)
     rotations = (place << 30) | (words[:, 0] << 20) | (words[:, 1] << 10) | words[:, 2]
+    count = len(stored)
     sh = []
     for band in range(1, header.degree + 1):
         step = steps[0 if band == 1 else 1]
-        part = stored.sh[:, band**2 : (band + 1) ** 2]
+        part = stored.sh[:, band**2 : (band + 1) ** 2].reshape(count, 3 * (2 * band + 1))
         sh.append(packing.to_bytes((part * (128 / step)).round() * step + 128))
-    packed = (
-        positions,
-        packing.opacity_bytes(stored.logit_opacities),
-        packing.to_bytes(stored.sh[:, 0] * (_COLOR_SCALE * 255) + 127.5),
-        packing.to_bytes((stored.log_scales + 10) * 16),
-        rotations.numpy().astype("<u4").view(np.uint8),
-        np.concatenate(sh, 1) if sh else np.zeros(0, np.uint8),
+    return {
+        "positions": fixed.numpy()
+        .astype("<i4")
+        .view(np.uint8)
+        .reshape(-1, 3, 4)[:, :, :3]
+        .reshape(count, 9),
+        "alphas": packing.opacity_bytes(stored.logit_opacities)[:, None],
+        "colors": packing.to_bytes(stored.sh[:, 0] * (_COLOR_SCALE * 255) + 127.5),
+        "scales": packing.to_bytes((stored.log_scales + 10) * 16),
+        "rotations": rotations.numpy().astype("<u4").view(np.uint8).reshape(count, 4),
+        "sh": np.concatenate(sh, 1) if sh else np.zeros((count, 0), np.uint8),
+    }
+
+
+def _unpack(streams: dict[str, Bytes], header: _Header, system: str) -> Gaussians:
+    """The Gaussians in the world frame."""
+    count, bases = header.count, count_from_degree(header.degree)
+    sizes = header.sizes()
+    turn = world_from_axes(system)
+    whole = Gaussians(
+        *(torch.empty(count, width) for width in (3, 4, 3)),
+        torch.empty(count),
+        torch.empty(count, bases, 3),
+        antialiased=bool(header.flags & _ANTIALIASED),
     )
-    return [np.ascontiguousarray(part).reshape(-1).data for part in packed]
+    for start in range(0, count, packing.BLOCK):
+        part = slice(start, min(start + packing.BLOCK, count))
+        block = {
+            name: stream[part.start * sizes[name] // count : part.stop * sizes[name] // count]
+            for name, stream in streams.items()
+        }
+        turned = transformed(_unpacked(block, header), turn)
+        for name, tensor in whole.parameters().items():
+            tensor[part] = getattr(turned, name)
+    return whole
 
 
-def _unpack(streams: dict[str, Bytes], header: _Header) -> Gaussians:
+def _unpacked(streams: dict[str, Bytes], header: _Header) -> Gaussians:
+    """Some of the Gaussians, in the format's frame."""
+
     def floats(name: str, width: int) -> Tensor:
         return torch.from_numpy(streams[name].reshape(-1, width).astype(np.float32))
 
     dc = (floats("colors", 3) / 255 - 0.5) / _COLOR_SCALE
-    count, rest = header.count, count_from_degree(header.degree) - 1
-    sh = (floats("sh", 1) - 128).reshape(count, rest, 3) / 128
+    rest = count_from_degree(header.degree) - 1
+    sh = (floats("sh", 1) - 128).reshape(len(dc), rest, 3) / 128
     return Gaussians(
         means=_positions(streams["positions"], header),
         quats=_rotations(streams["rotations"], header),
         log_scales=floats("scales", 3) / 16 - 10,
         logit_opacities=packing.logits_of_bytes(streams["alphas"]),
         sh=torch.cat((dc[:, None], sh), 1),
-        antialiased=bool(header.flags & _ANTIALIASED),
     )
 
 
@@ -348,7 +391,7 @@ def _positions(data: Bytes, header: _Header) -> Tensor:
     if header.version == 1:
         return torch.from_numpy(data.view("<f2").astype(np.float32).reshape(-1, 3))
     # The three bytes become the upper ones of a word, whose sign is then the number's.
-    words = np.zeros((header.count * 3, 4), np.uint8)
+    words = np.zeros((len(data) // 3, 4), np.uint8)
     words[:, 1:] = data.reshape(-1, 3)
     fixed = words.view("<i4").reshape(-1, 3) >> 8
     return torch.from_numpy((fixed * 2.0**-header.fraction_bits).astype(np.float32))
