@@ -50,7 +50,7 @@ class Command:
     """Run folders, scene files (.ply and others), or folders that hold some."""
     serving: Annotated[Serving, arg(name="")] = Serving()
     backend: str = "auto"
-    """Rasterizer: auto, cpu, torch_ref."""
+    """Rasterizer: auto, cpu, cuda, gsplat, torch_ref."""
 
     def run(self) -> None:
         """Serve until Ctrl-C."""

@@ -181,7 +181,7 @@ def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 def _is_run(folder: Path) -> bool:
     run = RunFolder(folder)
-    return run.config.is_file() and (run.scene.is_dir() or run.ply.is_file())
+    return run.ply.is_file() or (run.config.is_file() and run.scene.is_dir())
 
 
 def is_scene_file(path: Path) -> bool:

@@ -22,7 +22,7 @@ from splatkit.viewer.live import LiveSource
 
 STATES = {
     "waiting": "Getting ready",
-    "cameras": "Finding cameras",
+    "cameras": "Preparing",
     "training": "Training",
     "paused": "Paused",
     "finishing": "Saving and comparing",

@@ -99,7 +99,7 @@ class FakeBrowser:
             found += self._decode(bytes(raw))
         return found
 
-    def picture(self, seconds: float = 10.0, size: tuple[int, int] | None = None) -> np.ndarray:
+    def picture(self, seconds: float = 60.0, size: tuple[int, int] | None = None) -> np.ndarray:
         """The next picture [H,W,3], of that width and height if given."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -67,12 +67,13 @@ def test_the_page_watches_pauses_saves_stops_and_goes_on(
     with Viewer(library, port=0, runs=tmp_path / "runs") as viewer:
         with pytest.raises(UsageError, match="one at a time"):
             library.add_training(training)
+        training.source.pace.share = 1.0  # on a busy machine a tenth would be a long wait
         training.start()
         until(lambda: training.source.ready)
         browser = FakeBrowser(viewer.port, scene=scene)
         browser.look(ring())
-        first = browser.picture().astype(float)
-        until(lambda: np.abs(browser.picture(PATIENCE) - first).mean() > 1)
+        first = browser.picture(PATIENCE, (96, 64)).astype(float)
+        until(lambda: np.abs(browser.picture(PATIENCE, (96, 64)) - first).mean() > 1)
 
         def wish(name: str, **document: int) -> Any:
             body = json.dumps(document).encode()

@@ -97,9 +97,7 @@ def test_moving_pictures_are_small_and_the_last_one_sharp(browser: FakeBrowser) 
         browser.look(cameras[index : index + 1])
         sizes.append(browser.picture().shape[1])
     assert min(sizes) < 96
-    last = time.monotonic()
     browser.picture(size=(96, 64))
-    assert time.monotonic() - last < 10
 
 
 def test_two_browsers_have_their_own_views(viewer: Viewer, scene: OpenScene) -> None:

@@ -1,0 +1,51 @@
+"""The README's picture of the viewer: Chromium looks at the page of a run.
+
+``python scripts/make_viewer_pictures.py RUN`` writes ``docs/pictures/viewer.jpg``. It needs
+playwright and Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from splatkit.viewer import Library, Viewer  # noqa: E402
+from tests.chromium import chromium_page  # noqa: E402
+
+TARGET = ROOT / "docs" / "pictures" / "viewer.jpg"
+WIDTH, HEIGHT = 1440, 900
+SHOWN_WIDTH = 1000
+"""Of the picture, pixels."""
+PATIENCE = 120_000
+SECONDS_TO_SETTLE = 8.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    arguments = parser.parse_args()
+    library = Library([arguments.run])
+    with Viewer(library, port=0) as viewer, chromium_page(WIDTH, HEIGHT) as page:
+        page.goto(viewer.url_of(library.entries()[0].id) + "?fixedDpr=1")
+        frame = page.frame_locator("iframe")
+        frame.get_by_role("button", name="Reset view", exact=True).wait_for(timeout=PATIENCE)
+        notice = frame.get_by_text("Software WebGL rendering detected")
+        if notice.count():
+            frame.locator(".mantine-Notification-closeButton").first.click()
+        time.sleep(SECONDS_TO_SETTLE)
+        image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    image.thumbnail((SHOWN_WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    image.save(TARGET, quality=82)
+    print(f"{TARGET}: {image.width}x{image.height}, {TARGET.stat().st_size // 1024} KB")
+
+
+if __name__ == "__main__":
+    main()
