@@ -84,27 +84,40 @@ SK_DEVICE void load_pixels(const LossParams &p, const LossTile &t, int channel, 
 // Blurs along rows: render and photo, or (`products`) the sum of their squares and their product.
 template <bool products>
 SK_DEVICE void blur_rows(const float *pixels, float *blurred) {
-  constexpr int n = 11, pieces = (MIDDLE + n - 1) / n;
-  for (int i = threadIdx.x; i < OUTER * pieces; i += LOSS_THREADS) {
-    const int row = i % OUTER;
+  constexpr int n = 11, pieces = (MIDDLE + n - 1) / n, items = OUTER * pieces;
+#pragma unroll 1
+  for (int i = threadIdx.x; i < QUANTITIES * items; i += LOSS_THREADS) {
+    const bool second = i >= items;
+    const int item = second ? i - items : i, row = item % OUTER;
     // The last piece overlaps the one before it.
-    const int first = min(i / OUTER * n, MIDDLE - n);
+    const int first = min(item / OUTER * n, MIDDLE - n);
     const float *x = pixels + row * OUTER_PITCH + first, *y = x + OUTER * OUTER_PITCH;
-    float a[n], b[n];
+    float outputs[n];
 #pragma unroll
-    for (int o = 0; o < n; ++o) a[o] = b[o] = 0.0f;
+    for (int o = 0; o < n; ++o) outputs[o] = 0.0f;
 #pragma unroll
     for (int at = 0; at < n + TAPS - 1; ++at) {
-      const float vx = x[at], vy = y[at];
-      blur_step<n>(products ? fma(vx, vx, vy * vy) : vx, at, a);
-      blur_step<n>(products ? vx * vy : vy, at, b);
+      float value;
+      if (products)
+        value = second ? x[at] * y[at] : fma(x[at], x[at], y[at] * y[at]);
+      else
+        value = second ? y[at] : x[at];
+      blur_step<n>(value, at, outputs);
     }
+    float *out = blurred + (row + (second ? OUTER : 0)) * MIDDLE_PITCH + first;
 #pragma unroll
-    for (int o = 0; o < n; ++o) {
-      blurred[row * MIDDLE_PITCH + first + o] = a[o];
-      blurred[(OUTER + row) * MIDDLE_PITCH + first + o] = b[o];
-    }
+    for (int o = 0; o < n; ++o) out[o] = outputs[o];
   }
+}
+
+// Similarity and v_score times its derivatives (mean_x, squares, product) of the moments mean_x,
+// mean_y, squares, product. A call: inlined for every pixel of a column it would fill the
+// registers.
+SK_DEVICE float4 similarity_adj(float4 moments, float v_score) {
+  const SsimMoments<float> m = {moments.x, moments.y, moments.z, moments.w};
+  SsimMoments<float> v = {0.0f, 0.0f, 0.0f, 0.0f};
+  ssim_adj(m, v_score, v);
+  return make_float4(ssim(m), v.mean_x, v.squares, v.product);
 }
 
 // Each thread looks after a column of similarities.
@@ -121,24 +134,24 @@ SK_DEVICE float differentiate(const LossParams &p, const LossTile &t, int row, i
   for (int k = 0; k < COLUMN; ++k) {
     const int x = t.x + column - R, y = t.y + row + k - R;
     const bool inside = x >= 0 && y >= 0 && x < p.width && y < p.height;
-    const SsimMoments<float> m = {mean_x[k], mean_y[k], squares[k], product[k]};
-    SsimMoments<float> v = {0.0f, 0.0f, 0.0f, 0.0f};
+    float4 v = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (inside) {
-      ssim_adj(m, v_score, v);
+      v = similarity_adj(make_float4(mean_x[k], mean_y[k], squares[k], product[k]), v_score);
       const bool own =
           column >= R && column < R + LOSS_TILE && row + k >= R && row + k < R + LOSS_TILE;
-      if (own) total += ssim(m);
+      if (own) total += v.x;
     }
     float *out = derivatives + (row + k) * MIDDLE_PITCH + column;
-    out[0] = v.mean_x;
-    out[MIDDLE * MIDDLE_PITCH] = v.squares;
-    out[2 * MIDDLE * MIDDLE_PITCH] = v.product;
+    out[0] = v.y;
+    out[MIDDLE * MIDDLE_PITCH] = v.z;
+    out[2 * MIDDLE * MIDDLE_PITCH] = v.w;
   }
   return total;
 }
 
 SK_DEVICE void blur_derivative_rows(const float *derivatives, float *blurred) {
   constexpr int n = 8, pieces = LOSS_TILE / n;
+#pragma unroll 1
   for (int i = threadIdx.x; i < DERIVATIVES * MIDDLE * pieces; i += LOSS_THREADS) {
     const int line = i % (DERIVATIVES * MIDDLE), first = i / (DERIVATIVES * MIDDLE) * n;
     float outputs[n];
@@ -178,6 +191,7 @@ SK_GLOBAL(LOSS_THREADS, 2) image_loss(const LossParams p) {
   for (float &error : errors) error = 0.0f;
   const int row = thread / MIDDLE * COLUMN, column = thread % MIDDLE;
 
+#pragma unroll 1
   for (int channel = 0; channel < 3; ++channel) {
     __syncthreads();
     load_pixels(p, t, channel, pixels);
