@@ -241,6 +241,15 @@ def test_few_bytes_shown_by_many_prims_are_refused(tmp_path):
         read_gaussians(tmp_path / "a.usda")
 
 
+def test_a_compressed_package_is_refused(tmp_path):
+    path = tmp_path / "a.usdz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("scene.usda", b"#usda 1.0\n" + b" " * (1 << 27))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(SplatkitError, match="the file is damaged"):
+        read_gaussians(path)
+
+
 def change_kernel(stage, field):
     UsdVol.ParticleField.Define(stage, "/B")
 
