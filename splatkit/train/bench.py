@@ -20,7 +20,7 @@ from splatkit.train.run_folder import RunFolder
 DATA = "SPLATKIT_DATA"
 _OUTDOOR = ("bicycle", "flowers", "garden", "stump", "treehill")
 _INDOOR = ("room", "counter", "kitchen", "bonsai")
-_NOT_ASKED_AGAIN = ("resume", "threads", "backend", "version", "source")
+_NOT_ASKED_AGAIN = ("resume", "tensorboard", "threads", "backend", "version", "source")
 """Settings that do not make a finished run another one."""
 
 

@@ -91,6 +91,8 @@ class TrainConfig:
     """Masked pixels are unknown, or empty."""
     start: Path | None = None
     """Scene file to start from."""
+    tensorboard: bool = False
+    """Write RUN/tensorboard as well."""
     resume: bool = False
     """Go on from the newest checkpoint in the run folder."""
     seed: int = 0

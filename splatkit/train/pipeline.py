@@ -15,6 +15,7 @@ from splatkit.io.files import read_json, remove_leftovers, write_json
 from splatkit.io.registry import read_gaussians, write_gaussians
 from splatkit.io.scene import load_scene
 from splatkit.render import get_backend
+from splatkit.train.board import boarded
 from splatkit.train.config import TrainConfig, plain
 from splatkit.train.evaluate import agreement, evaluate
 from splatkit.train.events import Evaluated, Ingested, Saved
@@ -55,8 +56,11 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
     folder.root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.root)
     write_json(folder.config, {"version": __version__, "source": str(source), **plain(config)})
+    work = logged(_stages(Path(source), folder, config), folder.log)
+    if config.tensorboard:
+        work = boarded(work, folder.board)
     try:
-        yield from logged(_stages(Path(source), folder, config), folder.log)
+        yield from work
     except (MemoryError, RuntimeError) as error:
         if not _is_memory_short(error):
             raise
@@ -178,7 +182,10 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
             )
     told, stats = read_json(folder.config), read_json(folder.stats)
     config = TrainConfig(
-        preset=told["preset"], resize=told["resize"], masks=told["masks"], backend=backend
+        preset=told["preset"],
+        resize=told["resize"],
+        masks=told.get("masks", "ignore"),
+        backend=backend,
     )
     scene = as_configured(load_scene(folder.scene), config)
     views = yield from _views(scene.held_out_photos, scene, config)

@@ -59,6 +59,11 @@ class RunFolder:
         return self.root / "report.html"
 
     @property
+    def board(self) -> Path:
+        """Folder of TensorBoard's files, where they were asked for."""
+        return self.root / "tensorboard"
+
+    @property
     def log(self) -> Path:
         """One JSON document a line, one line an event."""
         return self.root / "log.jsonl"
