@@ -57,6 +57,11 @@ class PhotoColors:
         zeros = torch.zeros_like(maps)
         return PhotoColors(maps, zeros, zeros.clone(), torch.zeros(photos, dtype=torch.int64))
 
+    def to(self, device: torch.device | str) -> PhotoColors:
+        """The same maps for pictures on another device; counts stay on the CPU."""
+        moved = (tensor.to(device) for tensor in (self.maps, self.first, self.second))
+        return PhotoColors(*moved, self.counts)
+
     def applied(self, photo: int, rgb: Tensor) -> Tensor:
         """The render [1,H,W,3] as the photo would show it."""
         return _transformed(rgb, self.maps[photo])
@@ -85,11 +90,14 @@ class PhotoColors:
         step = first / (1 - _BETAS[0] ** count)
         size = (second / (1 - _BETAS[1] ** count)).sqrt() + _EPSILON
         self.maps[photo] -= rate * step / size
-        self.maps -= self.maps.mean(0) - torch.eye(3, 4)
+        self.maps -= self.maps.mean(0) - torch.eye(3, 4, device=self.maps.device)
         return v_rgb
 
 
 def _transformed(picture: Tensor, matrix: Tensor) -> Tensor:
     """[1,H,W,3] a matrix [3,3] or [3,4] applied to every pixel (OpenCV's is the fast one)."""
+    if picture.device.type != "cpu":
+        moved = picture @ matrix[:, :3].mT
+        return moved + matrix[:, 3] if matrix.shape[1] == 4 else moved
     moved = cv2.transform(picture[0].numpy(), matrix.contiguous().numpy())
     return torch.from_numpy(moved)[None]

@@ -36,7 +36,9 @@ class Model:
     def start(gaussians: Gaussians) -> Model:
         """A new optimisation of these Gaussians."""
         return Model(
-            gaussians, AdamState.zeros_like(gaussians), DensityStatistics.zeros(len(gaussians))
+            gaussians,
+            AdamState.zeros_like(gaussians),
+            DensityStatistics.zeros(len(gaussians), gaussians.device),
         )
 
     def __getitem__(self, rows: Tensor) -> Model:
@@ -45,6 +47,17 @@ class Model:
             self.gaussians[rows],
             self.adam.map(lambda moment: moment[rows]),
             DensityStatistics.zeros(len(rows), self.gaussians.device),
+        )
+
+    def to(self, device: torch.device | str) -> Model:
+        """The same model on another device; itself where it is there already."""
+        if self.gaussians.device == torch.device(device):
+            return self
+        sums = {name: tensor.to(device) for name, tensor in vars(self.statistics).items()}
+        return Model(
+            self.gaussians.to(device),
+            self.adam.map(lambda moment: moment.to(device)),
+            DensityStatistics(**sums),
         )
 
 
@@ -118,9 +131,10 @@ class BudgetedGrowth:
         scores = error_scores(model.statistics)[alive]
         count = min(max(wanted - len(alive), 0), int((scores > 0).sum()))
         if count:
-            chosen = torch.multinomial(scores, count, generator=generator)
+            # Drawn on the CPU: the same Gaussians are split whatever the device.
+            chosen = torch.multinomial(scores.cpu(), count, generator=generator).to(scores.device)
         else:
-            chosen = torch.zeros(0, dtype=torch.long)
+            chosen = alive[:0]
         return split(model, alive, chosen)
 
 
@@ -139,7 +153,7 @@ def split(model: Model, alive: Tensor, chosen: Tensor) -> Model:
     """
     rows = torch.cat((alive, alive[chosen]))
     result = model[rows]
-    both = torch.cat((chosen, torch.arange(len(alive), len(rows))))
+    both = torch.cat((chosen, torch.arange(len(alive), len(rows), device=rows.device)))
     parents = model.gaussians[alive[chosen]]
     longest = parents.log_scales.argmax(-1, keepdim=True)
     axes = rotation_from_quat(parents.quats).gather(2, longest[..., None].expand(-1, 3, 1))
@@ -162,10 +176,10 @@ def split(model: Model, alive: Tensor, chosen: Tensor) -> Model:
 def morton_order(points: Tensor) -> Tensor:
     """[N] order of points [N,3] along a Z-curve, so that neighbours in space share cache lines."""
     if len(points) == 0:
-        return torch.zeros(0, dtype=torch.long)
+        return torch.zeros(0, dtype=torch.long, device=points.device)
     low, high = points.amin(0), points.amax(0)
     cells = (points - low) / (high - low).clamp_min(1e-20) * (2**_MORTON_BITS - 1)
-    codes = torch.zeros(len(points), dtype=torch.long)
+    codes = torch.zeros(len(points), dtype=torch.long, device=points.device)
     for axis, values in enumerate(cells.long().unbind(-1)):
         codes |= _spread(values) << axis
     return codes.sort(stable=True).indices

@@ -23,6 +23,7 @@ from splatkit.train.events import Controls, Finished, Saved, Started, StepDone
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.machine import timed
 from splatkit.train.memory import within_memory
+from splatkit.train.photo_store import PhotoStore
 from splatkit.train.photos import View, load_views
 from splatkit.train.schedule import sh_degree_at
 from splatkit.train.shell import unseen_shell
@@ -33,6 +34,8 @@ from splatkit.train.timing import Clock, Parts, StepCost
 SECONDS_BETWEEN_EVENTS = 0.25
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 STEPS_BETWEEN_PLANS = 50
+STEPS_BETWEEN_READINGS = 16
+"""A GPU's losses are read this many at a time."""
 LIMIT_SHARE = 0.985
 """Share of a time limit that steps may fill; the rest is for the last checkpoint."""
 
@@ -86,7 +89,7 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
     yield Saved(trainer.save(run), "checkpoint")
     # Training that went astray has gone on from another state.
     state = trainer.state
-    gaussians = _closed(scene, views, state.model.gaussians, config)
+    gaussians = _closed(scene, views, state.model.gaussians.to("cpu"), config)
     yield Finished(state.step, state.seconds, len(gaussians))
     return gaussians
 
@@ -107,9 +110,10 @@ def _closed(
 def _loop(trainer: Trainer, run: Path) -> Generator[Event, None, None]:
     """Steps until the schedule ends, with events and checkpoints in between."""
     told = saved = time.perf_counter()
-    while not trainer.done:
-        with interrupts_deferred():
-            trainer.step()
+    while not trainer.done or trainer.trouble is not None:
+        if trainer.trouble is None:
+            with interrupts_deferred():
+                trainer.step()
         if trainer.trouble is not None:
             yield trainer.recover(run)
             continue
@@ -119,6 +123,9 @@ def _loop(trainer: Trainer, run: Path) -> Generator[Event, None, None]:
             controls = Controls(lambda: trainer.save(run), trainer.leave_out)
             yield replace(trainer.report(), controls=controls)
         if now - saved >= SECONDS_BETWEEN_CHECKPOINTS and not trainer.done:
+            trainer.read_losses()
+            if trainer.trouble is not None:
+                continue
             saved = now
             yield Saved(trainer.save(run), "checkpoint")
 
@@ -142,12 +149,22 @@ class Trainer:
         self._pixels = fmean(v.camera.width * v.camera.height for v in views)
         self._extent = scene.extent
         self._fused = backend.training_step()
-        self._background = torch.tensor([scene.background or (0.0, 0.0, 0.0)])
+        self._background = torch.tensor(
+            [scene.background or (0.0, 0.0, 0.0)], device=backend.device
+        )
         self._order = PhotoOrder(len(views), config.seed)
-        self._reduced, self._factor = views, 1
+        self._photos, self._factor = PhotoStore(views, backend.device), 1
         self._clock = Clock(self._cost, state.seconds)
         self._ticked = state.step
         self._losses = LossWatch()
+        self._unread: list[torch.Tensor] = []
+        self._move_state()
+
+    def _move_state(self) -> None:
+        """Take the state to where the backend works; it may come from any device."""
+        state, device = self.state, self.backend.device
+        state.model = state.model.to(device)
+        state.colors = None if state.colors is None else state.colors.to(device)
 
     @property
     def trouble(self) -> str | None:
@@ -160,7 +177,11 @@ class Trainer:
         return self.state.step >= self.state.pace.last_step
 
     def step(self) -> None:
-        """Learn from one photo; nothing is updated when the loss is not finite."""
+        """Learn from one photo.
+
+        Nothing is updated when the loss is not finite, but a GPU's losses are read some steps
+        late: until then it goes on, and ``recover`` goes back.
+        """
         state, recipe = self.state, self.config.recipe
         model, colors = state.model, state.colors
         progress = state.pace.progress(state.step)
@@ -175,10 +196,12 @@ class Trainer:
         if self.config.passers_by:
             mask = recipe.passers_by.mask(shown, alpha, view.image, mask, progress)
         loss, v_rgb = self.backend.l1_ssim(shown, view.image, recipe.ssim_weight, mask)
-        loss = float(loss)
-        self._losses.add(loss)
-        if not math.isfinite(loss):
-            return
+        if isinstance(loss, torch.Tensor):
+            self._unread.append(loss)
+        else:
+            self._losses.add(loss)
+            if not math.isfinite(loss):
+                return
         if colors is not None:
             v_rgb = colors.learn(photo, rgb, v_rgb, recipe.photo_colors.at(progress))
         gathers = self._gathers(progress)
@@ -197,6 +220,15 @@ class Trainer:
         state.step += 1
         self._refine()
         self._keep_time()
+        if len(self._unread) >= STEPS_BETWEEN_READINGS or self.done:
+            self.read_losses()
+
+    def read_losses(self) -> None:
+        """Wait for the losses that are still on their way."""
+        if self._unread:
+            for loss in torch.stack(self._unread).tolist():
+                self._losses.add(loss)
+            self._unread = []
 
     def report(self) -> StepDone:
         """Where the run stands."""
@@ -231,6 +263,8 @@ class Trainer:
         """
         trouble, step = self.trouble or "", self.state.step
         self.state = recovered(run / "checkpoints", self.state, trouble)
+        self._unread = []
+        self._move_state()
         self._ticked = self.state.step
         self._losses = LossWatch()
         return Note(
@@ -242,10 +276,10 @@ class Trainer:
     def _view(self, photo: int, progress: float) -> View:
         """A photo at the size of this progress."""
         factor = self.config.recipe.coarse.factor(progress, self.long_side)
-        if factor != self._factor or self._reduced is None:
-            self._reduced = [view.reduced(factor) for view in self.views]
-            self._factor = factor
-        return self._reduced[photo]
+        if factor != self._factor:
+            reduced = [view.reduced(factor) for view in self.views]
+            self._photos, self._factor = PhotoStore(reduced, self.backend.device), factor
+        return self._photos.at(photo, self._order.at(self.state.step + 1))
 
     def _gathers(self, progress: float) -> bool:
         """Statistics come from one round of the photos before each change."""
