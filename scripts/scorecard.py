@@ -39,9 +39,17 @@ def formats(options: argparse.Namespace) -> list[dict[str, Any]]:
     return formats_figures(options.runs, options.scene)
 
 
+def cuda(runs: Path) -> list[dict[str, Any]]:
+    """Compilation of the CUDA kernels; on a GPU their times, memory, and gsplat's beside them."""
+    from gpu import figures_here
+
+    return figures_here()
+
+
 SCORECARDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "raster": raster,
     "train": train,
+    "cuda": cuda,
     "formats": formats,
 }
 

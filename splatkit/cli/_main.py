@@ -23,9 +23,11 @@ COMMANDS = {
     "ingest": "Only find the cameras of a folder of photos.",
     "export": "Write a scene in another format.",
     "info": "Say what is in a scene file.",
-    "bench": "Train every scene of a data set and print the table.",
+    "bench": "Train every scene of a data set (train), or time rendering (render).",
     "doctor": "Check this machine and this installation.",
 }
+TWO_WORDS = {("bench", "render")}
+"""Commands of two words that have a module of their own."""
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -86,7 +88,9 @@ def _dispatch(words: list[str]) -> int:
 
     from splatkit.cli._options import parse
 
-    module = importlib.import_module(f"splatkit.cli.{name}")
+    if rest and (name, rest[0]) in TWO_WORDS:
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    module = importlib.import_module(f"splatkit.cli.{name.replace(' ', '_')}")
     command = parse(module.Command, rest, f"splatkit {name}")
     return command.run() or 0
 
