@@ -117,7 +117,7 @@ class Training:
 
     def pause(self) -> None:
         """Rest after the steps at hand, until ``go_on``."""
-        self._wants_pause = True
+        self._wants_pause = self.busy
 
     def go_on(self) -> None:
         """End a pause."""
@@ -125,11 +125,11 @@ class Training:
 
     def save(self) -> None:
         """Write a checkpoint after the steps at hand."""
-        self._wants_save = True
+        self._wants_save = self.busy
 
     def stop(self) -> None:
         """Save and end after the steps at hand."""
-        self._wants_stop = True
+        self._wants_stop = self.busy
 
     def longer(self, steps: int) -> None:
         """Start again where the run has ended or was stopped, with so many more steps to do.
@@ -177,7 +177,7 @@ class Training:
     def _become(self, state: str) -> None:
         self.state = state
         self.source.stepping = state in ("cameras", "training", "finishing")
-        if state in ("waiting", "done", "stopped", "failed"):
+        if not self.busy:
             self._wants_pause = self._wants_stop = self._wants_save = False
         if state == "waiting":
             self._message = ""
@@ -220,13 +220,14 @@ class Training:
         began = time.perf_counter()
         self.source.offer(event.gaussians, at_once=True)
         self._become("paused")
-        while self._wants_pause and not self._wants_stop:
-            yield from self._save_if_asked(event.controls)
-            time.sleep(_NAP)
-            yield Progress("Training", event.step, event.iterations, "paused")
-        self.source.stepping = True
-        self.state = "training"
-        event.controls.leave_out(time.perf_counter() - began)
+        try:
+            while self._wants_pause and not self._wants_stop:
+                yield from self._save_if_asked(event.controls)
+                time.sleep(_NAP)
+                yield Progress("Training", event.step, event.iterations, "paused")
+        finally:  # also when the work is closed while it rests: the checkpoint tells the time
+            event.controls.leave_out(time.perf_counter() - began)
+        self._become("training")
 
     def _save_if_asked(self, controls: Controls) -> Generator[Event, None, None]:
         if self._wants_save:

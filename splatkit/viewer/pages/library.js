@@ -29,7 +29,7 @@ const showScenes = attempt(async () => {
   $("open").hidden = !uploads;
   if (uploads) takeDrops(document);
   $("scenes").replaceChildren(...scenes.map(card));
-  $("summary").textContent = scenes.length ? `${scenes.length} below the folders given` : "";
+  $("summary").textContent = scenes.length > 1 ? `${scenes.length}, the newest first` : "";
   $("empty").hidden = scenes.length > 0;
   $("empty").textContent = uploads
     ? "No scene yet. Train one from photos, or drop a scene file (.ply, .spz, .splat, .sog, .glb, ...) on this page."
