@@ -143,6 +143,7 @@ def render_frames(
         backend: see ``render``.
         stage: name in the progress events.
     """
+    gaussians = gaussians.to(get_backend(backend).device)
     cameras = cameras.to(gaussians.means.dtype)
     behind = gaussians.means.new_tensor(background)
     ranges = {
