@@ -173,7 +173,7 @@ function charts(runs) {
     x: run.curves.step, y: run.curves[key], seconds: run.curves.seconds, color: COLORS[i] }));
   const held = runs.map((run, i) => ({ x: run.measured.step, y: run.measured.psnr, color: COLORS[i] }));
   const drawn = [
-    chart("Held-out photos while training", "PSNR, dB, a few of them", held, (v) => v.toFixed(1), false),
+    chart("Held-out photos while training", "PSNR, dB", held, (v) => v.toFixed(1), false),
     chart("Loss", "running mean", of("loss"), (v) => String(+v.toPrecision(3)), true),
     chart("Gaussians", "", of("gaussians"), short, true),
     chart("Speed", "steps a second", of("rate"), (v) => String(+v.toPrecision(3)), true),
