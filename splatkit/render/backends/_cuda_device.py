@@ -146,9 +146,11 @@ def _package_obstacle() -> str | None:
 
 def _installed(module: str) -> bool:
     try:
-        return find_spec(module) is not None
+        spec = find_spec(module)
     except ImportError:
         return False
+    # A folder without code may be left of a package that is gone.
+    return spec is not None and spec.origin is not None
 
 
 def open_backend(device: torch.device) -> CudaBackend:
