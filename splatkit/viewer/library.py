@@ -68,8 +68,7 @@ class Library:
         for root in roots:
             if not root.exists():
                 raise UsageError(
-                    f"{root}: expected a run folder, a scene file or a folder that holds some, "
-                    "found nothing there"
+                    f"{root}: expected a run folder or a scene file, found nothing there"
                 )
         self.uploads = uploads
         self.trainings: dict[str, Training] = {}
