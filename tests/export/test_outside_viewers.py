@@ -35,7 +35,6 @@ CASES = [
     ("playcanvas", "playcanvas", ".ply"),
     ("playcanvas", "playcanvas", ".compressed.ply"),
     ("playcanvas", "playcanvas", ".sog"),
-    ("playcanvas", None, ".glb"),
 ]
 
 
