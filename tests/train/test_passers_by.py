@@ -1,9 +1,15 @@
 """Passers-by: found where they are, and nothing found where there are none."""
 
-import numpy as np
-import torch
+from dataclasses import replace
 
+import numpy as np
+import pytest
+import torch
+from test_trainer import FAST, held_out_psnr
+
+from splatkit.core import drain
 from splatkit.train.passers_by import PassersBy
+from splatkit.train.trainer import train
 from tests.train.disturbed import with_passer_by
 
 HEIGHT, WIDTH = 90, 120
@@ -73,3 +79,13 @@ def test_the_pasted_figure_is_in_a_third_of_the_training_photos(scene, tmp_path)
     assert sum(changed) == round(len(changed) / 3)
     assert not any(p.path.parent == tmp_path for p in spoiled.photos if p.held_out)
     assert np.array_equal([p.name for p in spoiled.photos], [p.name for p in scene.photos])
+
+
+@pytest.mark.long
+def test_a_figure_in_a_third_of_the_photos_costs_at_most_half_a_decibel(scene, tmp_path):
+    """Without any help: the other photos outvote it."""
+    config = replace(FAST, iterations=400)
+    clean = held_out_psnr(scene, drain(train(scene, tmp_path / "clean", config)), config)
+    spoiled = with_passer_by(scene, tmp_path / "photos")
+    found = held_out_psnr(scene, drain(train(spoiled, tmp_path / "found", config)), config)
+    assert found > clean - 0.5
