@@ -1,5 +1,7 @@
 // Blends a tile front to back.
 
+#include <cmath>
+
 #include "blend_tile.h"
 
 namespace splatkit {
@@ -39,8 +41,7 @@ void blend_tile_of(const BlendPass &pass, int tile) {
   const TilePlace t = tile_place(bins, tile);
   TilePixels pixels(t);
   Batch batch;
-  alignas(64) float transmittance[BLOCKS * L], sums[D * BLOCKS * L];
-  for (int i = 0; i < BLOCKS * L; i += L) store(transmittance + i, vfloat(1.0f));
+  alignas(64) float sums[D * BLOCKS * L];
   for (int i = 0; i < D * BLOCKS * L; i += L) store(sums + i, vfloat(0.0f));
   Extras *extras = nullptr;
   alignas(64) char extras_memory[extended ? sizeof(Extras) : 1];
@@ -56,39 +57,35 @@ void blend_tile_of(const BlendPass &pass, int tile) {
   int64_t done = t.begin;
   for (; done < t.end && pixels.open > 0; done += batch.count) {
     batch.fill(bins, t, done);
-    int item = 0;
-    for (int k = 0; k < batch.count; ++k) {
+    batch.evaluate(pixels);
+    [[maybe_unused]] InstanceStatistics statistics[extended ? BATCH : 1] = {};
+    for (int i = 0; i < batch.items; ++i) {
+      const unsigned item = (unsigned)batch.list[i], k = item >> 8, block = item & 0xff;
       const PackedSplat &p = *batch.splat[k];
       const float *values = pass.values ? pass.values + (int64_t)batch.id[k] * D : p.color;
-      [[maybe_unused]] vfloat weight_sum(0.0f), weight_max(0.0f);
-      [[maybe_unused]] int32_t weight_count = 0;
-      for (; item < batch.end[k]; ++item) {
-        const int block = batch.list[item] & 0xff;
-        vfloat alpha = block_alpha(p, pixels, block).alpha;
-        const vfloat before = load(transmittance + block * L);
-        const vfloat after = pass_through(pixels, block, before, alpha);
-        const vfloat weight = alpha * before;
-        store(transmittance + block * L, after);
-        for (int d = 0; d < D; ++d) {
-          float *sum = sums + (block * D + d) * L;
-          store(sum, fma(weight, vfloat(values[d]), load(sum)));
-        }
-        if constexpr (extended) {
-          const vmask blended = weight > vfloat(0.0f);
-          weight_sum += weight;
-          weight_max = max(weight_max, weight);
-          weight_count += popcount(bits(blended));
-          if (a.depth_median) {
-            float *median = extras->median + block * L;
-            store(median, select(blended & (before > vfloat(0.5f)), vfloat(p.depth), load(median)));
-          }
-          if (a.top_k) insert_top(*extras, a.top_k, block, weight, p.gaussian);
-        }
+      vfloat alpha = min(load(batch.raw + i * L), vfloat((float)ALPHA_MAX));
+      const vfloat before = pixels.pass(block, alpha);
+      const vfloat weight = alpha * before;
+      for (int d = 0; d < D; ++d) {
+        float *sum = sums + (block * D + d) * L;
+        store(sum, fma(weight, vfloat(values[d]), load(sum)));
       }
-      if constexpr (extended)
-        if (pass.statistics)
-          pass.statistics[(done + k)] = {hsum(weight_sum), hmax(weight_max), weight_count};
+      if constexpr (extended) {
+        const vmask blended = weight > vfloat(0.0f);
+        const float most = hmax(weight);
+        statistics[k].weight_sum += hsum(weight);
+        if (most > statistics[k].weight_max) statistics[k].weight_max = most;
+        statistics[k].count += popcount(bits(blended));
+        if (a.depth_median) {
+          float *median = extras->median + block * L;
+          store(median, select(blended & (before > vfloat(0.5f)), vfloat(p.depth), load(median)));
+        }
+        if (a.top_k) insert_top(*extras, a.top_k, block, weight, p.gaussian);
+      }
     }
+    if constexpr (extended)
+      if (pass.statistics)
+        for (int k = 0; k < batch.count; ++k) pass.statistics[done + k] = statistics[k];
   }
   if constexpr (extended)
     if (pass.statistics)
@@ -96,13 +93,17 @@ void blend_tile_of(const BlendPass &pass, int tile) {
 
   const int colors = pass.first ? 3 : 0;
   const float *background = a.background + 3 * t.camera;
+  if (pass.first)
+    each_pixel(bins, t, [&](int place, int64_t pixel) {
+      const float *sum = sums + (unsigned)place / L * D * L + (unsigned)place % L;
+      // Negative where the pixel has ended.
+      const float transmittance = std::fabs(pixels.transmittance[place]);
+      for (int c = 0; c < 3; ++c) a.rgb[3 * pixel + c] = sum[c * L] + transmittance * background[c];
+      a.alpha[pixel] = 1.0f - transmittance;
+    });
+  if (!extended && pass.channel_count == 0) return;
   each_pixel(bins, t, [&](int place, int64_t pixel) {
-    const float *sum = sums + place / L * D * L + place % L;
-    if (pass.first) {
-      for (int c = 0; c < 3; ++c)
-        a.rgb[3 * pixel + c] = sum[c * L] + transmittance[place] * background[c];
-      a.alpha[pixel] = 1.0f - transmittance[place];
-    }
+    const float *sum = sums + (unsigned)place / L * D * L + (unsigned)place % L;
     for (int c = 0; c < pass.channel_count; ++c)
       a.channel_image[a.num_channels * pixel + pass.channel_begin + c] = sum[(colors + c) * L];
     if constexpr (extended) {

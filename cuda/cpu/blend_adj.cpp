@@ -17,37 +17,43 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
   const TilePlace t = tile_place(bins, tile);
   TilePixels pixels(t);
   Batch batch;
-  alignas(64) float transmittance[BLOCKS * L], rest[BLOCKS * L], v_values[D * BLOCKS * L];
+  alignas(64) float rest[BLOCKS * L], v_values[D * BLOCKS * L];
   [[maybe_unused]] alignas(64) float scores[scored ? BLOCKS * L : 1];
   for (int i = 0; i < BLOCKS * L; i += L) {
-    store(transmittance + i, vfloat(1.0f));
     store(rest + i, vfloat(0.0f));
     if constexpr (scored) store(scores + i, vfloat(0.0f));
   }
   for (int i = 0; i < D * BLOCKS * L; i += L) store(v_values + i, vfloat(0.0f));
   const int colors = pass.first ? 3 : 0;
-  each_pixel(bins, t, [&](int place, int64_t pixel) {
-    float *v = v_values + place / L * D * L + place % L, sum = 0.0f;
-    if (pass.first) {
-      for (int c = 0; c < 3; ++c) {
-        v[c * L] = g.v_rgb[3 * pixel + c];
-        sum += v[c * L] * a.rgb[3 * pixel + c];
+  if (pass.first) {
+    each_pixel(bins, t, [&](int place, int64_t pixel) {
+      float *v = v_values + (unsigned)place / L * D * L + (unsigned)place % L;
+      const float *v_rgb = g.v_rgb + 3 * pixel, *rgb = a.rgb + 3 * pixel;
+      for (int c = 0; c < 3; ++c) v[c * L] = v_rgb[c];
+      rest[place] = v_rgb[0] * rgb[0] + v_rgb[1] * rgb[1] + v_rgb[2] * rgb[2];
+    });
+    // alpha is 1 - final transmittance, and that belongs to the rest.
+    if (g.v_alpha)
+      each_pixel(bins, t, [&](int place, int64_t pixel) {
+        rest[place] -= g.v_alpha[pixel] * (1.0f - a.alpha[pixel]);
+      });
+    if constexpr (scored)
+      each_pixel(bins, t, [&](int place, int64_t pixel) { scores[place] = g.scores[pixel]; });
+  }
+  if (pass.channel_count > 0)
+    each_pixel(bins, t, [&](int place, int64_t pixel) {
+      float *v = v_values + (unsigned)place / L * D * L + (unsigned)place % L;
+      for (int c = 0; c < pass.channel_count; ++c) {
+        const int64_t channel = a.num_channels * pixel + pass.channel_begin + c;
+        v[(colors + c) * L] = g.v_channel_image[channel];
+        rest[place] += g.v_channel_image[channel] * a.channel_image[channel];
       }
-      // alpha is 1 - final transmittance, and that belongs to the rest.
-      if (g.v_alpha) sum -= g.v_alpha[pixel] * (1.0f - a.alpha[pixel]);
-      if constexpr (scored) scores[place] = g.scores[pixel];
-    }
-    for (int c = 0; c < pass.channel_count; ++c) {
-      const int64_t channel = a.num_channels * pixel + pass.channel_begin + c;
-      v[(colors + c) * L] = g.v_channel_image[channel];
-      sum += g.v_channel_image[channel] * a.channel_image[channel];
-    }
-    rest[place] = sum;
-  });
+    });
 
   int64_t done = t.begin;
   for (; done < t.end && pixels.open > 0; done += batch.count) {
     batch.fill(bins, t, done);
+    batch.evaluate(pixels);
     int item = 0;
     for (int k = 0; k < batch.count; ++k) {
       const PackedSplat &p = *batch.splat[k];
@@ -56,13 +62,12 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
       vfloat sums[SLOT];
       for (vfloat &sum : sums) sum = vfloat(0.0f);
       vfloat *moments = sums + SLOT_MOMENTS, *value_sums = sums + SLOT_VALUES;
-      for (; item < batch.end[k]; ++item) {
-        const int block = batch.list[item] & 0xff;
-        BlockAlpha here = block_alpha(p, pixels, block);
-        const vfloat before = load(transmittance + block * L);
-        const vfloat after = pass_through(pixels, block, before, here.alpha);
-        store(transmittance + block * L, after);
-        const vfloat weight = here.alpha * before;
+      for (; batch.list[item] >> 8 == k; ++item) {
+        const unsigned block = batch.list[item] & 0xff;
+        const vfloat raw = load(batch.raw + item * L);
+        vfloat alpha = min(raw, vfloat((float)ALPHA_MAX));
+        const vfloat before = pixels.pass(block, alpha);
+        const vfloat weight = alpha * before;
         const float *v = v_values + block * D * L;
         vfloat v_weight = load(v) * vfloat(values[0]);
         value_sums[0] = fma(weight, load(v), value_sums[0]);
@@ -74,16 +79,17 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
         const vfloat behind = fnma(weight, v_weight, load(rest + block * L));
         store(rest + block * L, behind);
         // alpha times alpha_adj; 0 where alpha is 0.
-        const vfloat odds = here.alpha * reciprocal(vfloat(1.0f) - here.alpha);
-        const vfloat v_log = select(here.raw <= vfloat((float)ALPHA_MAX),
+        const vfloat odds = alpha * reciprocal(vfloat(1.0f) - alpha);
+        const vfloat v_log = select(raw <= vfloat((float)ALPHA_MAX),
                                     fnma(behind, odds, weight * v_weight), vfloat(0.0f));
-        const vfloat x = v_log * here.dx, y = v_log * here.dy;
+        const vfloat dx = pixels.dx(p, block), dy = pixels.dy(p, block);
+        const vfloat x = v_log * dx, y = v_log * dy;
         moments[0] += v_log;
         moments[1] += x;
         moments[2] += y;
-        moments[3] = fma(x, here.dx, moments[3]);
-        moments[4] = fma(x, here.dy, moments[4]);
-        moments[5] = fma(y, here.dy, moments[5]);
+        moments[3] = fma(x, dx, moments[3]);
+        moments[4] = fma(x, dy, moments[4]);
+        moments[5] = fma(y, dy, moments[5]);
         if constexpr (scored) {
           sums[SLOT_SCORE] = fma(weight, load(scores + block * L), sums[SLOT_SCORE]);
           sums[SLOT_WEIGHT] += weight;

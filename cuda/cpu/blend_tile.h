@@ -20,6 +20,10 @@ static_assert(BLOCKS <= 256);
 // Splats whose blocks are listed at once, before any of them is blended: the processor then runs
 // through long plain lists rather than through short loops of unforeseeable length.
 constexpr int BATCH = 32;
+// Pairs of splat and block with which a batch is full; it may hold those of one splat more.
+constexpr int ENOUGH_ITEMS = 64, MAX_ITEMS = ENOUGH_ITEMS + BLOCKS;
+// Pairs whose alphas are computed in step: what one waits for, others fill.
+constexpr int UNROLL = 4;
 // How many entries ahead splats are fetched into the cache.
 constexpr int PREFETCH = 12;
 
@@ -59,12 +63,19 @@ SK_INLINE void each_pixel(const Bins &bins, const TilePlace &t, F &&f) {
   for (int y = 0; y < t.height; ++y) {
     const int64_t line = ((int64_t)t.camera * bins.height + t.y + y) * bins.width + t.x;
     const int row = y / BLOCK_HEIGHT * COLUMNS * L + y % BLOCK_HEIGHT * BLOCK_WIDTH;
-    for (int x = 0; x < t.width; ++x) f(row + x / BLOCK_WIDTH * L + x % BLOCK_WIDTH, line + x);
+    int column = 0;
+    for (; (column + 1) * BLOCK_WIDTH <= t.width; ++column)
+      for (int x = 0; x < BLOCK_WIDTH; ++x)
+        f(row + column * L + x, line + column * BLOCK_WIDTH + x);
+    for (int x = column * BLOCK_WIDTH; x < t.width; ++x)
+      f(row + column * L + x % BLOCK_WIDTH, line + x);
   }
 }
 
 // The pixels of a tile: where they are, and which still take part.
 struct TilePixels {
+  // Transmittance in front of the next splat, negative where a pixel has ended.
+  alignas(64) float transmittance[BLOCKS * L];
   // Pixel centres by column and row of blocks.
   alignas(64) float x[COLUMNS * L], y[ROWS * L];
   // Exponent below which a splat is skipped: the cut-off, or infinity where a pixel has ended or
@@ -82,72 +93,90 @@ struct TilePixels {
     for (int b = 0; b < BLOCKS; ++b) {
       const vmask inside = (lane_x + vint(b % COLUMNS * BLOCK_WIDTH) < vint(t.width)) &
                            (lane_y + vint(b / COLUMNS * BLOCK_HEIGHT) < vint(t.height));
+      store(transmittance + b * L, vfloat(1.0f));
       store(cut + b * L, select(inside, vfloat((float)LOG2_ALPHA_MIN), never()));
     }
   }
 
-  // Ends pixels of a block.
-  SK_INLINE void close(int block, vmask pixels) {
-    open -= popcount(bits(pixels));
-    store(cut + block * L, select(pixels, never(), load(cut + block * L)));
+  // From the splat's centre to the pixels of a block.
+  SK_INLINE vfloat dx(const PackedSplat &p, unsigned block) const {
+    return load(x + block % COLUMNS * L) - vfloat(p.x);
+  }
+  SK_INLINE vfloat dy(const PackedSplat &p, unsigned block) const {
+    return load(y + block / COLUMNS * L) - vfloat(p.y);
+  }
+
+  // Lets light through a splat; returns the transmittance in front of it. Where it would end a
+  // pixel, or the pixel had ended, the splat is not blended: alpha becomes 0.
+  SK_INLINE vfloat pass(unsigned block, vfloat &alpha) {
+    const vfloat before = load(transmittance + block * L);
+    const vmask open_before = before > vfloat(0.0f);
+    alpha = select(open_before, alpha, vfloat(0.0f));
+    vfloat after = before * (vfloat(1.0f) - alpha);
+    const vmask ends = (after <= vfloat((float)TRANSMITTANCE_MIN)) & open_before;
+    if (any(ends)) {
+      open -= popcount(bits(ends));
+      store(cut + block * L, select(ends, never(), load(cut + block * L)));
+      alpha = select(ends, vfloat(0.0f), alpha);
+      after = select(ends, -before, after);
+    }
+    store(transmittance + block * L, after);
+    return before;
   }
 
   static SK_INLINE vfloat never() { return bitcast_float(vint(0x7f800000)); }
 };
 
-// A splat at the pixels of a block.
-struct BlockAlpha {
-  vfloat dx, dy;  // from its centre
-  vfloat raw;     // alpha before the clamp; meaningless where the splat is skipped
-  vfloat alpha;   // 0 where the splat is skipped
-};
-
-SK_INLINE BlockAlpha block_alpha(const PackedSplat &p, const TilePixels &pixels, int block) {
-  BlockAlpha a;
-  a.dx = load(pixels.x + block % COLUMNS * L) - vfloat(p.x);
-  a.dy = load(pixels.y + block / COLUMNS * L) - vfloat(p.y);
-  const FoldedConic<vfloat> conic = {p.log2_opacity, p.xx, p.xy, p.yy};
-  const vfloat e = exponent_at(conic, exponent_column(conic, a.dx), a.dy);
-  a.raw = exp2_small(e);
-  a.alpha =
-      select(e >= load(pixels.cut + block * L), min(a.raw, vfloat((float)ALPHA_MAX)), vfloat(0.0f));
-  return a;
-}
-
-// Transmittance behind a splat. Where it would end a pixel, the pixel is closed and the splat not
-// blended there.
-SK_INLINE vfloat pass_through(TilePixels &pixels, int block, vfloat before, vfloat &alpha) {
-  vfloat after = before * (vfloat(1.0f) - alpha);
-  // Open pixels stay above the minimum, so only those that end now are at or below it.
-  const vmask ends = after <= vfloat((float)TRANSMITTANCE_MIN);
-  if (any(ends)) {
-    pixels.close(block, ends);
-    alpha = select(ends, vfloat(0.0f), alpha);
-    after = select(ends, before, after);
-  }
-  return after;
-}
-
-// A few consecutive splats of a tile and the blocks in the boxes around them.
+// A few consecutive splats of a tile, and all (splat, block) pairs of theirs with a pixel in it
+// that the splat may be blended on: first listed by boxes, then thinned out by evaluate().
 struct Batch {
-  int count;
+  int count;  // splats
   const PackedSplat *splat[BATCH];
-  int32_t id[BATCH];                     // of each splat in Bins::packed
-  int32_t end[BATCH];                    // of each splat's part of the list
-  int32_t list[BATCH * BLOCKS + 2 * L];  // splat << 8 | block
+  int32_t id[BATCH];  // of each splat in Bins::packed
+  int items;          // pairs
+  // splat << 8 | block, by splats; behind the last pair a splat that does not exist.
+  int32_t list[MAX_ITEMS + 2 * L + UNROLL];
+  // What alpha would be but for the clamp, 0 where the splat is skipped.
+  alignas(64) float raw[(MAX_ITEMS + UNROLL) * L];
 
   SK_INLINE void fill(const Bins &bins, const TilePlace &t, int64_t begin) {
-    count = (int)(t.end - begin < BATCH ? t.end - begin : BATCH);
-    int items = 0;
-    for (int k = 0; k < count; ++k) {
-      const int64_t i = begin + k;
+    items = 0;
+    for (count = 0; count < BATCH && items <= ENOUGH_ITEMS && begin + count < t.end; ++count) {
+      const int64_t i = begin + count;
       if (i + PREFETCH < t.end) prefetch(&bins.packed[bins.entries[i + PREFETCH]]);
-      id[k] = bins.entries[i];
-      const PackedSplat &p = bins.packed[id[k]];
-      splat[k] = &p;
-      items += list_blocks(p, t, k << 8, list + items);
-      end[k] = items;
+      id[count] = bins.entries[i];
+      const PackedSplat &p = bins.packed[id[count]];
+      splat[count] = &p;
+      items += list_blocks(p, t, count << 8, list + items);
     }
+  }
+
+  // Computes alpha for all pairs, and forgets those that are skipped on all pixels. Pairs do not
+  // depend on each other, so several are on their way at once.
+  SK_INLINE void evaluate(const TilePixels &pixels) {
+    for (int u = 0; u < UNROLL; ++u) list[items + u] = 0;
+    unsigned kept = 0;
+    for (int i = 0; i < items; i += UNROLL) {
+      vfloat e[UNROLL], value[UNROLL];
+      vmask blended[UNROLL];
+      int32_t item[UNROLL];
+      for (int u = 0; u < UNROLL; ++u) {
+        item[u] = list[i + u];
+        const PackedSplat &p = *splat[(uint32_t)item[u] >> 8];
+        const unsigned block = item[u] & 0xff;
+        const FoldedConic<vfloat> conic = {p.log2_opacity, p.xx, p.xy, p.yy};
+        e[u] = exponent_at(conic, exponent_column(conic, pixels.dx(p, block)), pixels.dy(p, block));
+        blended[u] = e[u] >= load(pixels.cut + block * L);
+      }
+      exp2_small(e, value);
+      for (int u = 0; u < UNROLL; ++u) {
+        store(raw + kept * L, select(blended[u], value[u], vfloat(0.0f)));
+        list[kept] = item[u];
+        kept += any(blended[u]) & (i + u < items);
+      }
+    }
+    items = (int)kept;
+    list[items] = BATCH << 8;
   }
 
  private:

@@ -105,15 +105,18 @@ SK_INLINE vfloat exp2(vfloat x) {
   return select(x < vfloat(-126.0f), vfloat(0.0f), result);
 }
 
-// 2^x for x in -126..127, relative error below 1.2e-7; anything but a trap elsewhere.
-SK_INLINE vfloat exp2_small(vfloat x) {
-  const vfloat whole = round(x), f = x - whole;
-  vfloat p = fma(vfloat(1.32764818e-3f), f, vfloat(9.67554562e-3f));
-  p = fma(p, f, vfloat(5.55071346e-2f));
-  p = fma(p, f, vfloat(0.240221202f));
-  p = fma(p, f, vfloat(0.693146944f));
-  p = fma(p, f, vfloat(1.00000012f));
-  return bitcast_float(bitcast_int(p) + (to_int(whole) << 23));
+// 2^x for x in -126..127, relative error below 1.2e-7; anything but a trap elsewhere. Several at
+// once, step by step, because each step waits for the one before.
+template <int n>
+SK_INLINE void exp2_small(const vfloat (&x)[n], vfloat (&result)[n]) {
+  vfloat whole[n], f[n];
+  for (int i = 0; i < n; ++i) whole[i] = round(x[i]);
+  for (int i = 0; i < n; ++i) f[i] = x[i] - whole[i];
+  vfloat(&p)[n] = result;
+  for (int i = 0; i < n; ++i) p[i] = fma(vfloat(1.32764818e-3f), f[i], vfloat(9.67554562e-3f));
+  for (const float c : {5.55071346e-2f, 0.240221202f, 0.693146944f, 1.00000012f})
+    for (int i = 0; i < n; ++i) p[i] = fma(p[i], f[i], vfloat(c));
+  for (int i = 0; i < n; ++i) p[i] = bitcast_float(bitcast_int(p[i]) + (to_int(whole[i]) << 23));
 }
 
 // e^x, relative error below 3e-7 for |x| < 80.
