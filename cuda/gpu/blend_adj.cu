@@ -47,6 +47,8 @@ SK_DEVICE Item find_item(const BlendAdjParams &p) {
     if (BUCKET == 0) return item;
     item.resumed = true;
     item.checkpoint = bucket - p.tiles;
+    // The grid is made for as many instances as there is room for.
+    if (item.checkpoint > p.tile_begin[p.tiles] / (BUCKET ? BUCKET : 1)) return item;
     tile = p.checkpoint_tiles[item.checkpoint];
     if (tile < 0) return item;
   }
@@ -54,7 +56,8 @@ SK_DEVICE Item find_item(const BlendAdjParams &p) {
   item.first = item.t.begin;
   item.end = item.t.end;
   if (BUCKET) {
-    if (item.resumed) item.first += (item.checkpoint - item.t.begin / BUCKET) * BUCKET;
+    if (item.resumed)
+      item.first += (item.checkpoint - item.t.begin / (BUCKET ? BUCKET : 1)) * BUCKET;
     item.end = min(item.end, item.first + BUCKET);
   }
   item.stop = min(item.end, max(item.t.begin + (unsigned)p.tile_ends[tile], item.first));

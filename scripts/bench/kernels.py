@@ -80,7 +80,13 @@ def inspect(file: str, options: Options, architecture: int) -> tuple[list[Cost],
     compile_file(file, options, architecture, log)
     costs = [
         Cost(
-            name, file, options, architecture, int(used), int(shared or 0), int(stored) + int(loaded)
+            name,
+            file,
+            options,
+            architecture,
+            int(used),
+            int(shared or 0),
+            int(stored) + int(loaded),
         )
         for name, stored, loaded, used, shared in _ENTRY.findall(log.text)
     ]

@@ -22,7 +22,7 @@ from splatkit.render.backends._cuda_params import interface, source_root
 
 HERE = Path(__file__).parent
 COMPILER = os.environ.get("CXX") or shutil.which("g++") or ""
-FLAGS = ["-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wextra"]
+FLAGS = ["-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wextra"]
 QUIET = ["-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable"]
 
 

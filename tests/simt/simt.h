@@ -21,6 +21,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
+#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #if defined(__SANITIZE_ADDRESS__)
 #define __shared__ static
