@@ -98,6 +98,6 @@ def build(file: str, options: Options, flags: tuple[str, ...] = ()) -> Path:
                 capture_output=True,
                 text=True,
             )
-            assert result.returncode == 0 and not result.stderr, result.stderr[:6000]
+            assert not (result.returncode or result.stderr), result.stderr[:6000]
             built.replace(library)
     return library
