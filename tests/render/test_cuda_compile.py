@@ -52,6 +52,11 @@ def test_a_file_is_compiled_once(folder: Path) -> None:
     assert [p.suffix for p in folder.iterdir()] == [".cubin"]
 
 
+def test_a_file_may_have_no_options(sources: Path) -> None:
+    (sources / "gpu" / "plain.cu").write_text("__global__ void plain() {}\n")
+    assert compile_file("plain.cu", (), 80)
+
+
 def test_other_options_and_architectures_are_other_files(folder: Path) -> None:
     Compiler(80, folder).prepare([WANTED, ("tiny.cu", options_of({"FACTOR": 16}))])
     Compiler(75, folder).cubin(*WANTED)

@@ -138,7 +138,8 @@ def compile_file(file: str, options: Options, architecture: int, logs: object = 
         # forward and backward.
         fma=False,
         include_path=[str(root / "include"), str(root / "gpu")],
-        define_macro=[(name, str(value)) for name, value in options],
+        # cuda-core takes no empty list.
+        define_macro=[(name, str(value)) for name, value in options] or None,
         ptxas_options=["-v"] if logs is not None else None,
     )
     source = (root / "gpu" / file).read_text(encoding="utf-8")
