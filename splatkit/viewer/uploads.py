@@ -58,7 +58,7 @@ async def receive_photo(request: web.Request, uploads: Path, folder: str, name: 
     target = uploads / "photos" / plain_name(folder)
     if target.is_dir() and sum(1 for _ in target.iterdir()) >= MOST_PHOTOS:
         raise UsageError(f"{folder}: expected at most {MOST_PHOTOS} photos")
-    with atomic_path(target / name) as kept:
+    with atomic_path(_free(target / name)) as kept:
         await _receive(request, kept, MOST_PHOTO_BYTES)
     return target
 
