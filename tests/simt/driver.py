@@ -98,6 +98,7 @@ def build(file: str, options: Options, flags: tuple[str, ...] = ()) -> Path:
                 capture_output=True,
                 text=True,
             )
-            assert not (result.returncode or result.stderr), result.stderr[:6000]
+            complaints = result.stderr or ("g++ failed" if result.returncode else "")
+            assert not complaints, complaints[:6000]
             built.replace(library)
     return library

@@ -68,7 +68,7 @@ def nvrtc_architectures() -> list[int]:
     """What the compiler compiles for, such as 90 for sm_90."""
     from cuda.bindings import nvrtc  # pyright: ignore[reportAttributeAccessIssue]
 
-    _, _, values = nvrtc.nvrtcGetSupportedArchs()
+    *_, values = nvrtc.nvrtcGetSupportedArchs()
     return list(values)
 
 
