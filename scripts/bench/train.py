@@ -75,7 +75,9 @@ def train_once(name: str, source: Path, options: tuple[str, ...], runs: Path) ->
     if not (told.is_file() and (run / "eval" / "stats.json").is_file()):
         start = time.perf_counter()
         resume = ["--resume"] if list(run.glob("checkpoints/step_*.npz")) else []
-        done = subprocess.run([sys.executable, "-m", *words, *resume], check=False)
+        call = [sys.executable, "-m", *words, *resume]
+        # Standard output is the scorecard's own.
+        done = subprocess.run(call, stdout=sys.stderr, check=False)
         if done.returncode:
             return {"error": f"exit code {done.returncode}", "command": " ".join(words)}
         told.write_text(
