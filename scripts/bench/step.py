@@ -10,7 +10,6 @@ for a machine that others use too. Rates are so small that the scene stays what 
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from splatkit.render.backends.base import (
     ProjectOptions,
     UpdateOptions,
 )
+from splatkit.train.machine import peak_memory_bytes
 
 STAGES = {
     "project": ("project", "take_projected"),
@@ -190,8 +190,7 @@ def measure_memory(scene: str, threads: int) -> None:
     training = Training(*load(scene, 3))
     for _ in range(MEMORY_STEPS):
         training.step()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9)
+    print((peak_memory_bytes() or 0) / 1e9)
 
 
 def main(options: Options) -> None:

@@ -46,7 +46,7 @@ class Command:
     threads: int = 0
     """Threads to use; 0 takes all."""
     backend: str = "auto"
-    """Rasterizer: auto, cpu, torch_ref."""
+    """Rasterizer: auto, cpu, cuda, gsplat, torch_ref."""
     json: bool = False
     """Print the statistics as JSON."""
 

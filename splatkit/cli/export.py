@@ -51,7 +51,7 @@ class Command:
     no_check: bool = False
     """Do not read OUT again and compare; OUT.check.json is not written."""
     backend: str = "auto"
-    """Rasterizer of the comparison: auto, cpu, torch_ref."""
+    """Rasterizer of the comparison: auto, cpu, cuda, gsplat, torch_ref."""
     json: bool = False
     """Print what was written as JSON."""
 

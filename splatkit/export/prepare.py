@@ -52,7 +52,7 @@ class ExportOptions:
     check: bool = True
     """Read the file again, render both and compare."""
     backend: str = "auto"
-    """Rasterizer: auto, cpu, torch_ref."""
+    """Rasterizer: auto, cpu, cuda, gsplat, torch_ref."""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (

@@ -100,7 +100,7 @@ class TrainConfig:
     threads: int = 0
     """Threads to use; 0 takes all."""
     backend: str = "auto"
-    """Rasterizer: auto, cpu, torch_ref."""
+    """Rasterizer: auto, cpu, cuda, gsplat, torch_ref."""
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:

@@ -63,8 +63,8 @@ CASES = (
          "ending in .mp4"),
     Case("render {here}/run -o {here}/balls.ply", 2, "{here}/balls.ply: expected a folder or a "
          "name ending in .mp4, got a file"),
-    Case("render {here}/run --backend cuda", 2, "backend: expected auto, cpu, torch_ref, got "
-         "'cuda'"),
+    Case("render {here}/run --backend opengl", 2, "backend: expected auto, cpu, cuda, gsplat, "
+         "torch_ref, got 'opengl'"),
     Case("view {here}/run --host 192.0.2.1", 2, "--host: expected an address of this machine "
          "(127.0.0.1, or 0.0.0.0 for all), got '192.0.2.1' (Cannot assign requested address)"),
 )  # fmt: skip

