@@ -157,3 +157,15 @@ def _spread(value: Tensor) -> Tensor:
     ):
         value = (value | (value << shift)) & mask
     return value
+
+
+def room_for(count: int, bases: int, antialiased: bool = False) -> Gaussians:
+    """Gaussians with ``bases`` harmonics to be filled in, block by block; numbers undefined."""
+    return Gaussians(
+        means=torch.empty(count, 3),
+        quats=torch.empty(count, 4),
+        log_scales=torch.empty(count, 3),
+        logit_opacities=torch.empty(count),
+        sh=torch.empty(count, bases, 3),
+        antialiased=antialiased,
+    )

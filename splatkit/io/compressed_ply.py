@@ -136,12 +136,8 @@ def _load(path: Path) -> tuple[Gaussians, list[str]]:
     elements, comments = _elements(path, packing.read_bytes(path))
     count = len(elements["vertex"])
     width = elements["sh"].dtype.itemsize if "sh" in elements else 0
-    whole = Gaussians(
-        *(torch.empty(count, each) for each in (3, 4, 3)),
-        torch.empty(count),
-        torch.empty(count, 1 + width // 3, 3),
-        antialiased=any(_ANTIALIASED.search(comment) for comment in comments),
-    )
+    antialiased = any(_ANTIALIASED.search(comment) for comment in comments)
+    whole = packing.room_for(count, 1 + width // 3, antialiased)
     for start in range(0, count, packing.BLOCK):
         part = slice(start, start + packing.BLOCK)
         rest = elements["sh"][part].view(np.uint8).reshape(-1, width) if width else None

@@ -280,23 +280,12 @@ def _load(path: Path) -> tuple[Gaussians, GltfFile, str]:
                 f"{path}: expected a glTF scene with {EXTENSION}, got one without Gaussians "
                 "(a mesh?)"
             )
-        return _room(0, 1), file, "none"
+        return packing.room_for(0, 1), file, "none"
     return linear.together(parts), file, ", ".join(sorted(storage))
 
 
 def _bytes_of(degree: int) -> int:
     return 4 * (11 + 3 * count_from_degree(degree))
-
-
-def _room(count: int, coefficients: int) -> Gaussians:
-    """So many Gaussians, not filled yet."""
-    return Gaussians(
-        means=torch.empty(count, 3),
-        quats=torch.empty(count, 4),
-        log_scales=torch.empty(count, 3),
-        logit_opacities=torch.empty(count),
-        sh=torch.empty(count, coefficients, 3),
-    )
 
 
 def _packed(file: GltfFile, splats: Mapping[str, Any]) -> bytes | None:
@@ -353,7 +342,7 @@ class _Primitive:
 
     def gaussians(self, world_from_file: Tensor) -> Gaussians:
         """The Gaussians in the world frame, converted a block at a time."""
-        whole = _room(self.count, len(self.sh))
+        whole = packing.room_for(self.count, len(self.sh))
         for block in linear.blocks(self.count):
             part = linear.placed(self._block(block), world_from_file)
             for name, tensor in part.parameters().items():

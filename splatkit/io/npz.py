@@ -20,8 +20,9 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -117,7 +118,7 @@ def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDA
     """One array of numbers, judged by its header before it is made."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise packing.damaged(path, f"{member.filename} is packed in an unknown way")
-    with archive.open(member) as stream:
+    with cast(BufferedIOBase, archive.open(member)) as stream:
         version = npy.read_magic(stream)
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = header(stream)

@@ -351,12 +351,7 @@ def _unpack(streams: dict[str, Bytes], header: _Header, system: str) -> Gaussian
     count, bases = header.count, count_from_degree(header.degree)
     sizes = header.sizes()
     turn = world_from_axes(system)
-    whole = Gaussians(
-        *(torch.empty(count, width) for width in (3, 4, 3)),
-        torch.empty(count),
-        torch.empty(count, bases, 3),
-        antialiased=bool(header.flags & _ANTIALIASED),
-    )
+    whole = packing.room_for(count, bases, bool(header.flags & _ANTIALIASED))
     for start in range(0, count, packing.BLOCK):
         part = slice(start, min(start + packing.BLOCK, count))
         block = {

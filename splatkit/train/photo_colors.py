@@ -59,8 +59,9 @@ class PhotoColors:
 
     def to(self, device: torch.device | str) -> PhotoColors:
         """The same maps for pictures on another device; counts stay on the CPU."""
-        moved = (tensor.to(device) for tensor in (self.maps, self.first, self.second))
-        return PhotoColors(*moved, self.counts)
+        return PhotoColors(
+            self.maps.to(device), self.first.to(device), self.second.to(device), self.counts
+        )
 
     def applied(self, photo: int, rgb: Tensor) -> Tensor:
         """The render [1,H,W,3] as the photo would show it."""
