@@ -21,7 +21,7 @@ inline namespace SK_ISA {
 
 constexpr int FINISH_WARPS = FINISH_THREADS / WARP;
 // Blocks a processor shall hold: registers are dealt out accordingly.
-constexpr int FINISH_BLOCKS = DEGREE < 4 ? 4 : 3;
+constexpr int FINISH_BLOCKS = DEGREE < 3 ? 4 : 3;
 
 // Order of the parameter tensors.
 enum Parameter { MEANS, QUATS, LOG_SCALES, LOGIT_OPACITIES, SH };
