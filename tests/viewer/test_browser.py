@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -21,13 +20,11 @@ from splatkit.render.pictures import outputs_of, picture
 from splatkit.viewer import FixedSource, Library, Viewer
 from splatkit.viewer.views import Place, View, first_place, middle, place_of_photo
 from tests.chromium import chromium_page
-from tests.scenes import UP, write_photos, write_run
+from tests.scenes import UP, write_run
 
 pytestmark = pytest.mark.long
 
 WIDTH, HEIGHT = 900, 600
-HEADER = 52
-"""Pixels of a scene's page above its view."""
 PATIENCE = 120_000
 """Milliseconds; a busy machine needs them."""
 SHOWN = (slice(160, HEIGHT), slice(0, 560))
@@ -147,54 +144,3 @@ def photo_on_the_page(scene: OpenScene) -> tuple[int, tuple[float, float]]:
         if seen[2] > 1 and 330 < x < 540 and 10 < y < HEIGHT - 10:
             return index, (x, y)
     raise AssertionError("no photo is in front of the first view")
-
-
-def test_from_the_library_to_a_scene_and_its_photos(tmp_path: Path) -> None:
-    write_run(tmp_path / "balls")
-    scene = open_scene(tmp_path / "balls")
-    with (
-        Viewer(Library([tmp_path]), port=0) as viewer,
-        chromium_page(WIDTH, HEIGHT) as page,
-    ):
-        page.goto(viewer.url)
-        page.locator("a.card", has_text="balls").click(timeout=PATIENCE)
-        page.wait_for_url("**/s/balls-*")
-        page.goto(f"{page.url}?fixedDpr=1")
-        frame = page.frame_locator("iframe")
-        frame.get_by_role("button", name="Reset view", exact=True).wait_for(timeout=PATIENCE)
-        height = HEIGHT - HEADER
-        camera = view_at(first_place(scene.photos, scene.gaussians)).camera(WIDTH, height)
-        truth = picture(render(scene.gaussians, camera), "rgb")[0].numpy()[SHOWN]
-        below = (slice(SHOWN[0].start + HEADER, HEIGHT), SHOWN[1])
-        end, best = time.monotonic() + 60, 0.0
-        while best < 35 and time.monotonic() < end:
-            best = max(best, psnr(screenshot(page, below), truth))
-        assert best >= 35
-        page.get_by_role("link", name="Photos").click()
-        page.locator(".strip").nth(7).wait_for(timeout=PATIENCE)
-        values = [float(text.split()[0]) for text in page.locator(".strip b").all_inner_texts()]
-        assert values == sorted(values)
-        assert len(values) == 8
-
-
-def test_a_training_is_started_and_ended_on_the_page(tmp_path: Path) -> None:
-    write_photos(tmp_path / "taken", 6)
-    with (
-        Viewer(Library([tmp_path]), port=0, runs=tmp_path / "runs") as viewer,
-        chromium_page(WIDTH, HEIGHT) as page,
-    ):
-        page.goto(viewer.url)
-        page.get_by_role("button", name="Train from photos").click(timeout=PATIENCE)
-        page.get_by_role("button", name="Start", exact=True).click()
-        page.wait_for_url("**/s/taken-*", timeout=PATIENCE)
-        state = page.locator("#state")
-        page.locator("#state", has_text="Training").wait_for(timeout=PATIENCE)
-        page.locator("iframe").wait_for(timeout=PATIENCE)
-        page.get_by_role("button", name="Pause").click()
-        page.locator("#state", has_text="Paused").wait_for(timeout=PATIENCE)
-        page.get_by_role("button", name="Save").click()
-        page.get_by_text("Saved: step").wait_for(timeout=PATIENCE)
-        page.get_by_role("button", name="Stop").click()
-        page.locator("#state", has_text="Stopped").wait_for(timeout=PATIENCE)
-        assert state.inner_text() == "Stopped"
-        assert list((tmp_path / "runs" / "taken" / "checkpoints").glob("*.npz"))
