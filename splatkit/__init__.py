@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from splatkit.core import Cameras, Gaussians, Photo, Scene, SplatkitError, UsageError
-    from splatkit.io import read_gaussians as load
+    from splatkit.export.opening import load, open_scene
     from splatkit.io import write_gaussians as save
     from splatkit.render import Rendered, render
     from splatkit.train.api import evaluate, train
@@ -27,7 +27,8 @@ _HOMES = {
     "SplatkitError": "splatkit.core:SplatkitError",
     "UsageError": "splatkit.core:UsageError",
     "evaluate": "splatkit.train.api:evaluate",
-    "load": "splatkit.io:read_gaussians",
+    "load": "splatkit.export.opening:load",
+    "open_scene": "splatkit.export.opening:open_scene",
     "render": "splatkit.render:render",
     "save": "splatkit.io:write_gaussians",
     "train": "splatkit.train.api:train",
@@ -44,6 +45,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load",
+    "open_scene",
     "render",
     "save",
     "train",

@@ -75,3 +75,8 @@ def open_scene(path: Path | str) -> OpenScene:
     scene = load_scene(folder.scene)
     background = scene.background or (0.0, 0.0, 0.0)
     return OpenScene(name, folder.ply, gaussians, scene.photos, background, path)
+
+
+def load(path: Path | str) -> Gaussians:
+    """The Gaussians of a run folder or a scene file, in the world frame; see ``open_scene``."""
+    return open_scene(path).gaussians

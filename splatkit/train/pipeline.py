@@ -52,6 +52,7 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
     Raises:
         SplatkitError: the photos cannot be used, training diverged, or the disk is full.
     """
+    get_backend(config.backend)  # what it lacks is better said before the cameras are found
     folder = RunFolder(Path(out))
     folder.root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.root)
