@@ -18,10 +18,10 @@ from splatkit.render import get_backend
 from splatkit.train.board import boarded
 from splatkit.train.config import TrainConfig, plain
 from splatkit.train.evaluate import agreement, evaluate
-from splatkit.train.events import Evaluated, Ingested, Saved
+from splatkit.train.events import Ingested, Saved
 from splatkit.train.machine import describe_machine, timed
 from splatkit.train.photos import View, load_views
-from splatkit.train.report import write_report
+from splatkit.train.report import publish
 from splatkit.train.run_folder import RunFolder, logged, read_log
 from splatkit.train.state import newest_checkpoint
 from splatkit.train.stats import compared, make_stats
@@ -138,11 +138,7 @@ def finish(
             "seed": config.seed,
         },
     )
-    write_json(folder.stats, stats)
-    yield Saved(folder.stats, "statistics")
-    write_report([folder.root], folder.report)
-    yield Saved(folder.report, "report")
-    yield Evaluated(stats)
+    yield from publish(stats, folder)
     return stats
 
 
@@ -198,9 +194,5 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
         pictures=folder.renders,
     )
     stats |= compared(results) | {"backend": get_backend(backend).name}
-    write_json(folder.stats, stats)
-    yield Saved(folder.stats, "statistics")
-    write_report([folder.root], folder.report)
-    yield Saved(folder.report, "report")
-    yield Evaluated(stats)
+    yield from publish(stats, folder)
     return stats

@@ -14,18 +14,16 @@ from torch import Tensor
 from splatkit.core import Cameras, Event, Gaussians, Note, Scene, UsageError
 from splatkit.ingest import ingest
 from splatkit.ingest.split import read_split
-from splatkit.io.files import write_json
 from splatkit.io.registry import read_gaussians
 from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.render import get_backend, set_threads
 from splatkit.render.backends import Backend
 from splatkit.train.config import TrainConfig
 from splatkit.train.evaluate import evaluate, render_view
-from splatkit.train.events import Evaluated, Saved
 from splatkit.train.machine import describe_machine
 from splatkit.train.metrics import psnr
 from splatkit.train.photos import View, load_views
-from splatkit.train.report import write_report
+from splatkit.train.report import publish
 from splatkit.train.run_folder import RunFolder
 from splatkit.train.stats import make_stats
 
@@ -110,11 +108,7 @@ def score(
             "seed": config.seed,
         },
     )
-    write_json(folder.stats, stats)
-    yield Saved(folder.stats, "statistics")
-    write_report([folder.root], folder.report)
-    yield Saved(folder.report, "report")
-    yield Evaluated(stats)
+    yield from publish(stats, folder)
     return stats
 
 

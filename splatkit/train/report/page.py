@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from splatkit.core import UsageError
-from splatkit.io.files import write_text
+from splatkit.core import Event, UsageError
+from splatkit.io.files import write_json, write_text
+from splatkit.train.events import Evaluated, Saved
 from splatkit.train.report.gather import gather
+from splatkit.train.run_folder import RunFolder
 
 MOST_RUNS = 2
 
@@ -28,6 +32,15 @@ def write_report(runs: list[Path], path: Path) -> Path:
         raise UsageError(f"report: expected one or two run folders, got {len(runs)}")
     write_text(path, page([gather(run) for run in runs]))
     return path
+
+
+def publish(stats: dict[str, Any], folder: RunFolder) -> Generator[Event, None, None]:
+    """Write a run's statistics, draw its page from them, and tell of both."""
+    write_json(folder.stats, stats)
+    yield Saved(folder.stats, "statistics")
+    write_report([folder.root], folder.report)
+    yield Saved(folder.report, "report")
+    yield Evaluated(stats)
 
 
 def page(runs: list[dict]) -> str:
