@@ -1,9 +1,6 @@
-"""Make a cloud of Gaussians, render it from one camera, and save the picture and the scene.
+"""Make a cloud of Gaussians, render it from one camera, and save the picture and the scene."""
 
-python examples/01_render.py [FOLDER]
-"""
-
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -15,7 +12,9 @@ from splatkit.core.sh import sh_from_rgb
 from splatkit.core.transforms import look_at
 from splatkit.render.pictures import picture
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="for the pictures")
+folder = parser.parse_args().folder
 
 # A rainbow helix. The world is RDF: x right, y down, z forward.
 count = 2000

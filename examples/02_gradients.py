@@ -1,9 +1,6 @@
-"""Fit Gaussians to a picture with torch.optim: render() is differentiable like any torch function.
+"""Fit Gaussians to a picture with torch.optim: render() has gradients like any torch function."""
 
-python examples/02_gradients.py [FOLDER] [STEPS]
-"""
-
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -13,8 +10,10 @@ import splatkit
 from splatkit.core import intrinsics
 from splatkit.render.pictures import picture
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
-steps = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="for the picture")
+parser.add_argument("steps", type=int, nargs="?", default=300)
+options = parser.parse_args()
 torch.manual_seed(0)
 
 # The picture to fit: a white disc on a blue ground.
@@ -38,7 +37,7 @@ camera = splatkit.Cameras(torch.eye(4)[None], K[None], size, size)
 
 optimizer = torch.optim.Adam(gaussians.parameters().values(), lr=0.02)
 first = last = 0.0
-for step in range(steps):
+for step in range(options.steps):
     optimizer.zero_grad()
     rendered = splatkit.render(gaussians, camera)
     loss = (rendered.rgb[0] - target).abs().mean()
@@ -50,6 +49,6 @@ for step in range(steps):
         print(f"step {step:4d}  L1 {last:.4f}")
 
 Image.fromarray(picture(splatkit.render(gaussians, camera), "rgb")[0].numpy()).save(
-    folder / "fitted.png"
+    options.folder / "fitted.png"
 )
 print(f"L1 went from {first:.4f} to {last:.4f}")

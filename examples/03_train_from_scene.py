@@ -1,11 +1,6 @@
-"""Train on photos from Python and watch the events, as the command line does.
+"""Train on photos from Python and watch the events, as the command line does."""
 
-    python examples/03_train_from_scene.py PHOTOS RUN [ITERATIONS]
-
-PHOTOS is a folder of photos, a COLMAP project, or a transforms.json.
-"""
-
-import sys
+import argparse
 from pathlib import Path
 
 from splatkit.core import Note
@@ -13,10 +8,14 @@ from splatkit.train import pipeline
 from splatkit.train.config import TrainConfig
 from splatkit.train.events import Evaluated, Saved, StepDone
 
-photos, run = Path(sys.argv[1]), Path(sys.argv[2])
-config = TrainConfig(iterations=int(sys.argv[3]) if len(sys.argv) > 3 else None)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("photos", type=Path, help="photos, a COLMAP project, or a transforms.json")
+parser.add_argument("run", type=Path, help="made for the results")
+parser.add_argument("iterations", type=int, nargs="?", help="fewer steps than the preset's")
+options = parser.parse_args()
+config = TrainConfig(iterations=options.iterations)
 
-for event in pipeline.run(photos, run, config):
+for event in pipeline.run(options.photos, options.run, config):
     if isinstance(event, StepDone) and event.step % 100 == 0:
         # event.gaussians is the live scene: render it, count it, clone it.
         print(f"step {event.step}: loss {event.loss:.4f}, {event.num_gaussians} Gaussians")

@@ -1,11 +1,6 @@
-"""The everyday calls: photos to a scene, a picture of it, and how good it is.
+"""The everyday calls: photos to a scene, a picture of it, and how good it is."""
 
-    python examples/04_train_render_evaluate.py PHOTOS FOLDER [ITERATIONS]
-
-PHOTOS is a folder of photos, a COLMAP project, or a transforms.json.
-"""
-
-import sys
+import argparse
 from pathlib import Path
 
 from PIL import Image
@@ -15,12 +10,18 @@ from splatkit.core import camera_of
 from splatkit.io.scene import load_scene
 from splatkit.render.pictures import picture
 
-photos, folder = Path(sys.argv[1]), Path(sys.argv[2])
-iterations = int(sys.argv[3]) if len(sys.argv) > 3 else None
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("photos", type=Path, help="photos, a COLMAP project, or a transforms.json")
+parser.add_argument("folder", type=Path, help="made for the results")
+parser.add_argument("iterations", type=int, nargs="?", help="fewer steps than the preset's")
+options = parser.parse_args()
 
 # Everything of the run stands in this folder afterwards, report.html among it.
+folder: Path = options.folder
 run = folder / "run"
-gaussians = splatkit.train(photos, run, preset="draft", iterations=iterations, seed=1)
+gaussians = splatkit.train(
+    options.photos, run, preset="draft", iterations=options.iterations, seed=1
+)
 print(f"trained {len(gaussians)} Gaussians; the story is in {run / 'report.html'}")
 
 # The same scene again, from its file, seen by the camera of the first held-out photo.

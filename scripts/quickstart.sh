@@ -21,6 +21,9 @@ make_environment ""
 splatkit=("$VENV_PYTHON" -m splatkit)
 if [ -f "$run/eval/stats.json" ] && [ -f "$run/exports/scene.ply" ]; then
   say "Using the finished run in $run (delete that folder to start over)"
+elif [ -f "$run/config.json" ]; then
+  say "Going on with the run in $run"
+  "${splatkit[@]}" train --resume -o "$run"
 else
   say "Training on $photos"
   "${splatkit[@]}" train "$photos" -o "$run" --preset draft --time-limit 6m

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.scenes import write_photos
@@ -31,6 +32,11 @@ def test_every_example_is_short_and_tested() -> None:
     ]
     for script in scripts:
         assert len((EXAMPLES / script).read_text().splitlines()) < 100
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_help_says_what_an_example_takes(script: str) -> None:
+    assert run(script, "--help").startswith(f"usage: {script}")
 
 
 def test_render(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def train_once(name: str, source: Path, options: tuple[str, ...], runs: Path) ->
     told = run / "scorecard.json"
     if not (told.is_file() and (run / "eval" / "stats.json").is_file()):
         start = time.perf_counter()
-        resume = ["--resume"] if list(run.glob("checkpoints/step_*.npz")) else []
+        resume = ["--resume"] if (run / "config.json").is_file() else []
         call = [sys.executable, "-m", *words, *resume]
         # Standard output is the scorecard's own.
         done = subprocess.run(call, stdout=sys.stderr, check=False)

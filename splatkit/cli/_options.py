@@ -6,7 +6,8 @@ import contextlib
 import difflib
 import io
 import re
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import tyro
 
@@ -21,6 +22,9 @@ _EXPERTS = "recipe"
 def parse(command: type[T], words: list[str], program: str) -> T:
     """The command's options out of the words behind its name.
 
+    A command with a field ``words`` is given these, too: they say what was typed, and what is a
+    default.
+
     Raises:
         UsageError: a word is not understood; the message is one line.
         SystemExit: with code 0, after printing the help that was asked for.
@@ -31,7 +35,8 @@ def parse(command: type[T], words: list[str], program: str) -> T:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(command, prog=program, args=words, config=_CONFIG)
+            parsed: Any = tyro.cli(command, prog=program, args=words, config=_CONFIG)
+            return replace(parsed, words=tuple(words)) if hasattr(parsed, "words") else parsed
     except SystemExit as stop:
         if stop.code in (0, None):
             raise

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, Suppress, arg
 
 from splatkit.cli._progress import Stopped, duration, follow
 from splatkit.cli.view import RUNS, SECONDS_TO_SAVE, Serving, has_screen, open_viewer
-from splatkit.core import Event, Note, Progress
+from splatkit.core import Event, Note, Progress, UsageError
 from splatkit.io import read_json
 from splatkit.train.config import TrainConfig
 from splatkit.train.events import Finished, Ingested, Started, StepDone
@@ -28,11 +28,12 @@ class Command:
     """Turn photos into a scene.
 
     PHOTOS is a folder of photos, a COLMAP project, or a transforms.json. What a stopped run has
-    finished is used again.
+    finished is used again: splatkit train --resume -o RUN goes on with the options that it had, and
+    with those given anew.
     """
 
-    photos: Positional[Annotated[Path, arg(metavar="PHOTOS")]]
-    """Folder of photos, COLMAP project, or transforms.json."""
+    photos: Positional[Annotated[Path | None, arg(metavar="PHOTOS")]] = None
+    """Folder of photos, COLMAP project, or transforms.json; not needed with --resume."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="RUN")] = None
     """The run folder. Default: runs/NAME."""
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
@@ -41,29 +42,46 @@ class Command:
     viewer: bool = False
     """Watch and steer the training in the browser; it stays open until Ctrl-C."""
     serving: Annotated[Serving, arg(name="viewer")] = field(default_factory=Serving)
+    words: Suppress[tuple[str, ...]] = ()
+    """What was typed behind the command's name."""
 
     def run(self) -> None:
         """Train, and print what came out and where it is."""
         from splatkit.train import pipeline
 
-        output = self.output or default_run(self.photos)
+        photos, output, config = self._task()
         if self.viewer:
-            self._run_watched(output)
+            self._run_watched(photos, output, config)
             return
         try:
-            follow(pipeline.run(self.photos, output, self.config), translate)
+            follow(pipeline.run(photos, output, config), translate)
         except Stopped as stop:
             raise Stopped(resume_hint(output)) from stop
         self._conclude(output)
 
-    def _run_watched(self, output: Path) -> None:
+    def _task(self) -> tuple[Path, Path, TrainConfig]:
+        """Photos, run folder and options; a resumed run has its own."""
+        from splatkit.train.resume import given_options, taken_up
+
+        if self.photos is None and not (self.config.resume and self.output):
+            raise UsageError(
+                "expected PHOTOS, or --resume -o RUN to go on with a run, got neither; "
+                "see: splatkit train --help"
+            )
+        output = self.output or default_run(self.photos or Path())
+        if not self.config.resume:
+            return self.photos or Path(), output, self.config
+        photos, config = taken_up(output, given_options(self.words, self.config), self.photos)
+        return photos, output, config
+
+    def _run_watched(self, photos: Path, output: Path, config: TrainConfig) -> None:
         """The same with a page that shows it, and that goes on when training has ended."""
         from splatkit.viewer import Library, Training
 
-        training = Training(self.photos, output, self.config)
+        training = Training(photos, output, config)
         library = Library([RUNS] if RUNS.is_dir() else [], uploads=RUNS / "uploads")
         scene = library.add_training(training)
-        with open_viewer(library, self.serving, self.config.backend) as viewer:
+        with open_viewer(library, self.serving, config.backend) as viewer:
             url = viewer.url_of(scene)
             print(f"watch it at {url}", file=sys.stderr, flush=True)
             if not self.serving.no_open and has_screen():
@@ -116,12 +134,11 @@ def translate(event: Event) -> Event | None:
 
 
 def resume_hint(output: Path) -> str:
-    """What to say when training was stopped: the same words again, with ``--resume``."""
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    again = f"splatkit {shlex.join(words)}"
+    """What to say when training was stopped."""
+    again = f"splatkit train --resume -o {shlex.quote(str(output))}"
     checkpoints = RunFolder(output).checkpoints
     if checkpoints.is_dir() and any(checkpoints.iterdir()):
-        return f"saved, resume with: {again} --resume"
+        return f"saved, resume with: {again}"
     return f"stopped before training; what is finished is kept, go on with: {again}"
 
 

@@ -61,7 +61,7 @@ def open_scene(path: Path | str) -> OpenScene:
     if not folder.ply.is_file():
         has_state = folder.checkpoints.is_dir() and any(folder.checkpoints.iterdir())
         hint = (
-            f"finish it with: splatkit train PHOTOS -o {path} --resume"
+            f"finish it with: splatkit train --resume -o {path}"
             if has_state
             else "make one with: splatkit train PHOTOS -o RUN"
         )

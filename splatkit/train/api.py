@@ -12,6 +12,7 @@ from splatkit.core import Event, Gaussians, UsageError
 from splatkit.io.registry import read_gaussians, write_gaussians
 from splatkit.train import pipeline
 from splatkit.train.config import TrainConfig
+from splatkit.train.resume import taken_up
 from splatkit.train.run_folder import RunFolder
 from splatkit.train.score import Frame, ScoreOptions, score
 
@@ -30,7 +31,8 @@ def train(
 
     Args:
         photos: a folder of photos, a COLMAP project, or a transforms.json.
-        out: the run folder; ``resume=True`` goes on where an earlier call stopped.
+        out: the run folder; ``resume=True`` goes on where an earlier call stopped, with the options
+            that it had and those given now on top.
         on_event: called with each event (``splatkit.train.events``); what it raises stops the
             training, which saves a checkpoint first.
         **options: fields of ``TrainConfig``, the options of ``splatkit train``: ``preset``,
@@ -43,7 +45,10 @@ def train(
         UsageError: there is no such option, or its value is out of range.
         SplatkitError: the photos cannot be used, or training diverged.
     """
-    folder = _heard(pipeline.run(Path(photos), Path(out), _config(options)), on_event)
+    source, config = Path(photos), _config(options)
+    if config.resume:
+        source, config = taken_up(Path(out), options, source)
+    folder = _heard(pipeline.run(source, Path(out), config), on_event)
     return read_gaussians(RunFolder(folder).ply)
 
 

@@ -14,6 +14,7 @@ from splatkit.core import Event, Note, UsageError
 from splatkit.io.files import read_json, write_json, write_text
 from splatkit.train import pipeline
 from splatkit.train.config import TrainConfig, plain
+from splatkit.train.presets import sized
 from splatkit.train.published import PUBLISHED
 from splatkit.train.run_folder import RunFolder
 
@@ -122,7 +123,6 @@ def bench(
             yield Note(f"{scene.name}: training")
             started = _settings(folder) == _wanted(scene.config)
             scene_config = replace(scene.config, resume=started)
-            folder.stats.unlink(missing_ok=True)
             yield from pipeline.run(scene.photos, folder.root, scene_config)
         rows.append({"scene": scene.name, **read_json(folder.stats)})
         document = {"dataset": dataset, "rows": [_row(row) for row in rows]}
@@ -144,7 +144,7 @@ def _settings(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _wanted(config: TrainConfig) -> dict[str, Any]:
-    told = json.loads(json.dumps(plain(config)))
+    told = json.loads(json.dumps(plain(sized(config))))
     return {name: value for name, value in told.items() if name not in _NOT_ASKED_AGAIN}
 
 

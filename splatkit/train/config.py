@@ -175,6 +175,17 @@ def plain(config: TrainConfig) -> dict[str, Any]:
     }
 
 
+def flattened(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options as one level, their names joined by dots."""
+    result: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, dict):
+            result |= flattened(value, f"{prefix}{name}.")
+        else:
+            result[prefix + name] = value
+    return result
+
+
 def seconds_from_text(text: str) -> float:
     """Seconds of ``90s``, ``10m``, ``1.5h``; a bare number is seconds.
 

@@ -64,19 +64,22 @@ def estimate(scene: Scene, config: TrainConfig, max_gaussians: int) -> MemoryEst
     sizes = [config.picture_size(photo.width, photo.height) for photo in scene.training_photos]
     pixels = [width * height for width, height in sizes]
     channels = 4 + (scene.background is not None)
-    values = _FLOATS + 3 * count_from_degree(config.sh_degree)
     step = _PER_PIXEL * max(pixels, default=0) + _PER_SPLAT * max_gaussians
     readers = config.threads or (os.cpu_count() or 1) + _READERS
     largest = max((photo.width * photo.height for photo in scene.photos), default=0)
     reading = readers * _PER_READ_PIXEL * largest * (_WITH_ALPHA if scene.background else 1)
-    # Moments are as large as the parameters, twice.
-    gaussians = 4 * (3 * values + 5) * max_gaussians
+    gaussians = bytes_per_gaussian(count_from_degree(config.sh_degree)) * max_gaussians
     return MemoryEstimate(
         program=PROGRAM,
         images=1.25 * channels * sum(pixels),
         gaussians=gaussians,
         workspaces=max(step + (_COPIES - 1) * 0.5 * gaussians, reading),
     )
+
+
+def bytes_per_gaussian(harmonics: int) -> int:
+    """Parameters, two moments of each, and the statistics of one Gaussian."""
+    return 4 * (3 * (_FLOATS + 3 * harmonics) + 5)
 
 
 def within_memory(scene: Scene, config: TrainConfig) -> Generator[Event, None, TrainConfig]:

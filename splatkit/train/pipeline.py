@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from splatkit import __version__
-from splatkit.core import Event, Gaussians, Photo, Scene, SplatkitError
+from splatkit.core import Event, Gaussians, Note, Photo, Scene, SplatkitError
 from splatkit.ingest import ingest
+from splatkit.ingest.pipeline import WORK
 from splatkit.io.files import read_json, remove_leftovers, write_json
 from splatkit.io.registry import read_gaussians, write_gaussians
-from splatkit.io.scene import load_scene
+from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.render import get_backend
 from splatkit.train.board import boarded
 from splatkit.train.config import TrainConfig, plain
 from splatkit.train.evaluate import agreement, evaluate
-from splatkit.train.events import Ingested, Saved
+from splatkit.train.events import Ingested, Saved, Started
 from splatkit.train.machine import describe_machine, timed
 from splatkit.train.photos import View, load_views
+from splatkit.train.presets import sized
 from splatkit.train.report import publish
+from splatkit.train.resume import changes_of, refuse_to_replace
 from splatkit.train.run_folder import RunFolder, logged, read_log
 from splatkit.train.state import newest_checkpoint
 from splatkit.train.stats import compared, make_stats
@@ -52,26 +57,59 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
     Raises:
         SplatkitError: the photos cannot be used, training diverged, or the disk is full.
     """
-    get_backend(config.backend)  # what it lacks is better said before the cameras are found
-    folder = RunFolder(Path(out))
+    source, folder, config = Path(source), RunFolder(Path(out)), sized(config)
+    # What cannot work is better said before the cameras are found and anything is written.
+    get_backend(config.backend)
+    changes = changes_of(folder, config) if config.resume else []
+    if not config.resume:
+        refuse_to_replace(folder)
+        if config.start is not None:
+            read_gaussians(config.start)
+    new = not folder.config.exists()
     folder.root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.root)
-    write_json(folder.config, {"version": __version__, "source": str(source), **plain(config)})
-    work = logged(_stages(Path(source), folder, config), folder.log)
+    for change in changes:
+        yield Note(f"Changed: {change}")
+    options = {"version": __version__, "source": str(source.resolve()), **plain(config)}
+    if new or not config.resume:
+        write_json(folder.config, options)
+    work = logged(_stages(source, folder, config), folder.log)
     if config.tensorboard:
         work = boarded(work, folder.board)
     try:
-        yield from work
+        with closing(work):
+            for event in work:
+                # The options of a resumed run count from here on: until now it may have failed.
+                if isinstance(event, Started):
+                    write_json(folder.config, options)
+                yield event
+    except SplatkitError:
+        if new:
+            _remove_beginning(folder)
+        raise
     except (MemoryError, RuntimeError) as error:
         if not _is_memory_short(error):
             raise
         last = newest_checkpoint(folder.checkpoints)
         kept = f"{last} is intact: go on" if last else "nothing is lost: start again"
         raise SplatkitError(
-            f"{out}: the memory ran out; {kept} with --resume and a lower --max-gaussians, "
+            f"{out}: the memory ran out; {kept} with splatkit train --resume -o {out} and a lower "
+            "--max-gaussians, "
             "--memory-budget or --resize, or close other programs"
         ) from error
     return folder.root
+
+
+def _remove_beginning(folder: RunFolder) -> None:
+    """Delete what a failed new run has written, unless some of its work is done."""
+    work = folder.scene / WORK
+    if (folder.scene / SCENE_FILE).exists() or (work.is_dir() and any(work.iterdir())):
+        return
+    shutil.rmtree(folder.scene, ignore_errors=True)
+    with suppress(OSError):
+        folder.config.unlink(missing_ok=True)
+        folder.log.unlink(missing_ok=True)
+        folder.root.rmdir()
 
 
 def _is_memory_short(error: Exception) -> bool:
@@ -81,7 +119,13 @@ def _is_memory_short(error: Exception) -> bool:
 
 def _stages(source: Path, folder: RunFolder, config: TrainConfig) -> Generator[Event, None, None]:
     start = time.perf_counter()
-    scene_folder = yield from timed("Finding cameras", ingest(source, folder.scene, config.ingest))
+    if config.resume and not source.exists() and (folder.scene / SCENE_FILE).is_file():
+        yield Note(f"{source}: the photos are gone; going on with those in {folder.scene}")
+        scene_folder = folder.scene
+    else:
+        scene_folder = yield from timed(
+            "Finding cameras", ingest(source, folder.scene, config.ingest)
+        )
     scene = as_configured(load_scene(scene_folder), config)
     yield Ingested(time.perf_counter() - start, len(scene.photos), len(scene.points))
     views = yield from _views(watched_photos(scene.held_out_photos), scene, config)

@@ -38,12 +38,8 @@ def start_state(
     if config.resume:
         found = yield from _newest_good(folder)
         if found is not None:
-            if config.time_limit is None and found.pace.last_step != config.steps:
-                yield Note(
-                    f"The schedule now ends at step {config.steps} instead of "
-                    f"{found.pace.last_step}"
-                )
-                found.pace = found.pace.replanned(found.step, config.steps - found.step)
+            yield from _rescheduled(found, config)
+            yield from _regrown(found, config.budget - shell_count(scene, config))
             found.colors = _colors(found.colors, views, config)
             return found
         yield Note("There is no checkpoint yet: training starts at the first step")
@@ -72,7 +68,52 @@ def start_state(
         )
     budget = Budget(len(gaussians), max(room, len(gaussians)))
     colors = _colors(None, views, config)
-    return TrainingState(Model.start(gaussians), budget, pace, colors=colors)
+    return TrainingState(Model.start(gaussians), budget, pace, colors=colors, limit=config.seconds)
+
+
+def _rescheduled(state: TrainingState, config: TrainConfig) -> Generator[Event, None, None]:
+    """Give a resumed state the end that the options want; nothing changes where it has that."""
+    pace, step, limit = state.pace, state.step, config.seconds
+    longer = limit is not None and state.limit is not None and limit > state.limit
+    state.limit = limit
+    if limit is not None:
+        # A schedule that has not ended is fitted to the limit while it goes on.
+        if step < pace.last_step or not longer:
+            return
+        more = round(step * max(limit - state.seconds, 0.0) / max(state.seconds, 1e-3))
+        last_step = step + more
+    else:
+        last_step = config.steps
+    if last_step == pace.last_step:
+        return
+    if last_step <= step:
+        yield Note(
+            f"{step:,} steps are done already, of {last_step:,} asked for: none is added, and the "
+            "scene is taken as it is",
+            warning=True,
+        )
+        state.pace = replace(pace, last_step=step)
+        return
+    if step < pace.last_step:
+        state.pace = pace.replanned(step, last_step - step)
+    else:
+        # The old schedule had come to its end: go on in that of a run of this length.
+        state.pace = Pace(last_step, step, step / last_step)
+    yield Note(
+        f"The schedule now ends at step {last_step} instead of {pace.last_step}; it goes on at "
+        f"{state.pace.progress(step):.0%}"
+    )
+
+
+def _regrown(state: TrainingState, room: int) -> Generator[Event, None, None]:
+    """Give a resumed state the number of Gaussians that the options allow."""
+    most, before = max(room, state.budget.start), state.budget.max_gaussians
+    if most == before:
+        return
+    count = len(state.model.gaussians)
+    kept = f"; the {count:,} that there are stay" if count > most else ""
+    yield Note(f"The scene now grows to {most:,} Gaussians instead of {before:,}{kept}")
+    state.budget = replace(state.budget, max_gaussians=most)
 
 
 def shell_count(scene: Scene, config: TrainConfig) -> int:

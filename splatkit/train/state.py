@@ -35,6 +35,8 @@ class TrainingState:
     """Training time over all sessions."""
     colors: PhotoColors | None = None
     """The photos' colour maps, where they are learned."""
+    limit: float | None = None
+    """The time limit in seconds that the schedule was made for."""
     recoveries: int = 0
     """How often training diverged and went on from an older state, with smaller steps."""
 
@@ -55,6 +57,7 @@ def save_state(state: TrainingState, folder: Path) -> Path:
         "recoveries": state.recoveries,
         "step": state.step,
         "seconds": state.seconds,
+        "limit": state.limit,
         "adam_step": adam.step,
         "antialiased": gaussians.antialiased,
         "pace": asdict(state.pace),
@@ -96,6 +99,7 @@ def load_state(path: Path) -> TrainingState:
             document["step"],
             document["seconds"],
             PhotoColors(**colors) if colors else None,
+            document.get("limit"),
             document["recoveries"],
         )
     except (KeyError, TypeError) as error:

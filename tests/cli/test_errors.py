@@ -29,8 +29,8 @@ class Case:
 
 CASES = (
     Case("nfo", 2, "expected one of {commands}; got 'nfo'; did you mean info?"),
-    Case("train", 2, "expected PHOTOS (Folder of photos, COLMAP project, or transforms.json), "
-         "got none; see: splatkit train --help"),
+    Case("train", 2, "expected PHOTOS, or --resume -o RUN to go on with a run, got neither; "
+         "see: splatkit train --help"),
     Case("train {here} --itrations 5", 2, "unknown option --itrations; did you mean --iterations?"),
     Case("train {here} --zzz", 2, "unknown option --zzz; see: splatkit train --help"),
     Case("train {here} -i many", 2, "-i/--iterations: expected a whole number, got 'many'; "

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import signal
 import subprocess
 import sys
@@ -66,11 +65,66 @@ def test_ctrl_c_saves_and_says_how_to_go_on(photos: Path, tmp_path: Path, splatk
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait(timeout=60) == 130
-    again = f"splatkit {shlex.join(command)} --resume"
-    assert rest.splitlines()[-1] == f"saved, resume with: {again}"
-    answer = splatkit("train", photos, "-o", run, "-i", 12, *TINY, "--resume")
+    assert rest.splitlines()[-1] == f"saved, resume with: splatkit train --resume -o {run}"
+    answer = splatkit("train", "--resume", "-o", run, "-i", 12)
     assert answer.code == 0, answer.err
+    assert "Changed: --iterations 12 (was 50000)" in answer.err
+    assert "max-gaussians" not in answer.err
     assert "going on at step" in answer.err
+    assert "steps are done already, of 12 asked for: none is added" in answer.err
+    options = json.loads((run / "config.json").read_text())
+    assert (options["iterations"], options["max_gaussians"]) == (12, 200)
+    assert options["recipe"]["initialization"]["fill"] == 150
+
+
+def test_a_finished_run_is_not_replaced(splatkit, photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert splatkit("train", photos, "-o", run, "-i", 3, *TINY).code == 0
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    again = splatkit("train", photos, "-o", run, "-i", 5, *TINY)
+    assert again.code == 2
+    assert "a finished run is there and is not replaced; go on with it" in again.err
+    missing = splatkit("train", "--resume", "-o", run, "--start", tmp_path / "none.ply")
+    assert missing.code == 2
+    assert "--start: expected unset as this run began with" in missing.err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_training_that_cannot_begin_leaves_nothing(
+    splatkit, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for words in (
+        (tmp_path / "none",),
+        (tmp_path / "empty",),
+        (photos, "--start", tmp_path / "none.ply"),
+        (photos, "--backend", "none"),
+    ):
+        answer = splatkit("train", *words, "-o", tmp_path / "run", "-i", 3)
+        assert answer.code in (1, 2)
+        assert answer.err.count("error: ") == 1
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_file_is_no_run_folder(splatkit, photos: Path, tmp_path: Path) -> None:
+    file = tmp_path / "run"
+    file.write_text("mine")
+    for words in ((photos, "-o", file), ("--resume", "-o", file)):
+        answer = splatkit("train", *words)
+        assert answer.code == 2
+        assert len(answer.err.splitlines()) == 1
+        assert str(file) in answer.err
+    assert file.read_text() == "mine"
+
+
+def test_going_on_needs_a_run(splatkit, tmp_path: Path) -> None:
+    answer = splatkit("train", "--resume", "-o", tmp_path / "none")
+    assert answer.code == 2
+    assert "expected a run to go on with, found none" in answer.err
+    assert not (tmp_path / "none").exists()
+    answer = splatkit("train", "--resume")
+    assert (answer.code, answer.err.split(":")[0]) == (2, "error")
+    assert "expected PHOTOS, or --resume -o RUN" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,11 @@ def test_a_folder_of_scenes_is_trained_once(tmp_path):
     assert any(isinstance(e, Note) and e.text == "two: finished before" for e in events)
     assert json.loads((out / "table.json").read_text()) == document
     assert (out / "table.md").read_text().strip() == table(document)
-    # Other options make it another benchmark.
-    events, _ = events_of(bench(dataset, out, replace(config, seed=1), only=("two",)))
+    # Other options make it another benchmark, which needs a place of its own.
+    other = replace(config, seed=1)
+    with pytest.raises(UsageError, match="two: a finished run is there and is not replaced"):
+        events_of(bench(dataset, out, other, only=("two",)))
+    events, _ = events_of(bench(dataset, tmp_path / "other", other, only=("two",)))
     assert sum(isinstance(event, Finished) for event in events) == 1
     with pytest.raises(UsageError, match="--scenes: expected any of one, two; got 'three'"):
         events_of(bench(dataset, out, config, only=("three",)))

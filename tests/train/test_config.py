@@ -4,6 +4,7 @@ import pytest
 
 from splatkit.core import UsageError
 from splatkit.train.config import PRESETS, TrainConfig, seconds_from_text
+from splatkit.train.presets import Machine, sized
 
 
 def test_resize_divides_or_sets_the_long_side():
@@ -53,3 +54,24 @@ def test_values_out_of_range_name_their_option(options):
     option = "--" + next(iter(options)).replace("_", "-")
     with pytest.raises(UsageError, match=option):
         TrainConfig(**options)
+
+
+def test_presets_fit_the_machine():
+    known = sized(TrainConfig(), Machine(threads=2))
+    preset = PRESETS["standard"]
+    assert (known.iterations, known.max_gaussians, known.resize) == (
+        preset.iterations, preset.max_gaussians, preset.long_side
+    )  # fmt: skip
+    strong = sized(TrainConfig(), Machine(threads=8))
+    assert strong.max_gaussians == 4 * preset.max_gaussians
+    assert strong.resize == 2 * preset.long_side
+    gpu = sized(TrainConfig(preset="high"), Machine(1, 80e9, gpu=True))
+    assert gpu.max_gaussians == 8 * PRESETS["high"].max_gaussians
+    small = sized(TrainConfig(), Machine(threads=8, memory_bytes=1e9))
+    assert 2000 < small.budget < 200_000
+    assert sized(TrainConfig(), Machine(1, memory_bytes=1e8)).budget == 2000
+
+
+def test_what_is_given_is_not_sized():
+    given = TrainConfig(iterations=5, max_gaussians=77, resize=2)
+    assert sized(given, Machine(64, 1e12, gpu=True)) == given

@@ -14,6 +14,7 @@ from PIL import Image
 from splatkit.core import SplatkitError
 from splatkit.io.files import read_json
 from splatkit.io.images import fit_within, read_image, resize_area
+from splatkit.train.config import flattened
 from splatkit.train.evaluate import picture_name
 from splatkit.train.run_folder import RunFolder, read_log
 
@@ -41,7 +42,7 @@ def gather(root: Path) -> dict[str, Any]:
     if not folder.stats.is_file():
         raise SplatkitError(
             f"{root}: expected the folder of a finished run with eval/stats.json, found none; "
-            "finish it with: splatkit train PHOTOS -o RUN --resume"
+            f"finish it with: splatkit train --resume -o {root}"
         )
     stats = read_json(folder.stats)
     config = read_json(folder.config) if folder.config.is_file() else {}
@@ -63,17 +64,6 @@ def gather(root: Path) -> dict[str, Any]:
         ],
         "error_peak": ERROR_PEAK,
     }
-
-
-def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options as one level, their names joined by dots."""
-    result: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            result |= flattened(value, f"{prefix}{name}.")
-        else:
-            result[prefix + name] = value
-    return result
 
 
 def curves(log: list[dict[str, Any]]) -> dict[str, list[float]]:
