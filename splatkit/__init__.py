@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splatkit.core import Cameras, Gaussians, Photo, Scene, SplatkitError, UsageError
+    from splatkit.core import Cameras, Gaussians, Photo, Scene, SplatkitError, Triangles, UsageError
     from splatkit.export.opening import load, open_scene
     from splatkit.io import write_gaussians as save
-    from splatkit.render import Rendered, render
+    from splatkit.render import Rendered, render, render_triangles
     from splatkit.train.api import evaluate, train
 
     __version__: str
@@ -25,11 +25,13 @@ _HOMES = {
     "Rendered": "splatkit.render:Rendered",
     "Scene": "splatkit.core:Scene",
     "SplatkitError": "splatkit.core:SplatkitError",
+    "Triangles": "splatkit.core:Triangles",
     "UsageError": "splatkit.core:UsageError",
     "evaluate": "splatkit.train.api:evaluate",
     "load": "splatkit.export.opening:load",
     "open_scene": "splatkit.export.opening:open_scene",
     "render": "splatkit.render:render",
+    "render_triangles": "splatkit.render:render_triangles",
     "save": "splatkit.io:write_gaussians",
     "train": "splatkit.train.api:train",
 }
@@ -41,12 +43,14 @@ __all__ = [
     "Rendered",
     "Scene",
     "SplatkitError",
+    "Triangles",
     "UsageError",
     "__version__",
     "evaluate",
     "load",
     "open_scene",
     "render",
+    "render_triangles",
     "save",
     "train",
 ]

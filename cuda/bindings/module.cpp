@@ -14,6 +14,7 @@ namespace nb = nanobind;
 
 void bind_raster(nb::module_ &module);
 void bind_step(nb::module_ &module);
+void bind_triangles(nb::module_ &module);
 
 NB_MODULE(_native, module) {
   using namespace splatkit;
@@ -42,4 +43,5 @@ NB_MODULE(_native, module) {
       nb::arg("name"), "Use another instruction set from now on; for tests and comparisons.");
   bind_raster(module);
   bind_step(module);
+  bind_triangles(module);
 }

@@ -6,6 +6,7 @@ from splatkit.core.errors import SplatkitError, UsageError
 from splatkit.core.events import Event, Note, Progress, drain
 from splatkit.core.gaussians import PARAMETER_NAMES, Gaussians
 from splatkit.core.scene import Photo, Scene, camera_of
+from splatkit.core.triangles import Triangles
 
 __all__ = [
     "PARAMETER_NAMES",
@@ -17,6 +18,7 @@ __all__ = [
     "Progress",
     "Scene",
     "SplatkitError",
+    "Triangles",
     "UsageError",
     "all_finite",
     "camera_of",
