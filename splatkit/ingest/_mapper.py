@@ -1,4 +1,4 @@
-"""Structure from motion in a process of its own, run by its file name with a job file.
+"""Structure from motion in a process of its own: run by its file name with a job file and stages.
 
 A failed check inside pycolmap ends the process it runs in, so this is not the user's. Progress
 goes to the standard output, one JSON list a line; what each stage made stays in the job's
@@ -26,22 +26,21 @@ FEATURES = "Finding features"
 MATCHES = "Matching photos"
 PLACING = "Placing cameras"
 PLACING_ALL = "Placing all cameras at once"
+FOCAL = "Estimating focal lengths"
 _SECONDS_BETWEEN_REPORTS = 2.0
 _MIN_MODEL_PHOTOS = 3
+_PART_PHOTOS = 200
 
 
-def main(job_file: str) -> None:
-    """Run all stages of a job."""
+def main(job_file: str, names: list[str]) -> None:
+    """Run stages of a job, each the name of a method of ``Stages``."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pycolmap.logging.minloglevel = pycolmap.logging.Level.WARNING.value
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     pycolmap.set_random_seed(job["seed"])
-    stage = _Stages(job, Path(job_file).resolve().parent)
-    stage.features()
-    stage.matches()
-    stage.incremental()
-    if stage.most_placed() < len(stage.names):
-        stage.glomap()
+    stages = Stages(job, Path(job_file).resolve().parent)
+    for name in names:
+        getattr(stages, name)()
 
 
 def _end_with_parent() -> None:
@@ -54,7 +53,9 @@ def _say(stage: str, done: int, total: int | None = None, detail: str = "") -> N
     print(json.dumps([stage, done, total, detail]), flush=True)
 
 
-class _Stages:
+class Stages:
+    """What can be done in a job's folder; what is done already is not done again."""
+
     def __init__(self, job: dict[str, Any], work: Path) -> None:
         self.job = job
         self.work = work
@@ -109,44 +110,91 @@ class _Stages:
             }
 
     def matches(self) -> None:
-        """All pairs of photos, in chunks that take about ``_SECONDS_BETWEEN_REPORTS``."""
-        pairs = list(itertools.combinations(self.names, 2))
+        """The pairs listed in ``wanted.txt``, in chunks of about ``_SECONDS_BETWEEN_REPORTS``."""
+        wanted = (self.work / "wanted.txt").read_text(encoding="utf-8").splitlines()
         marker = self.work / "matched"
         if marker.is_file():
-            _say(MATCHES, len(pairs), len(pairs))
+            _say(MATCHES, len(wanted), len(wanted))
             return
         matching = pycolmap.FeatureMatchingOptions()
         matching.use_gpu = False
         matching.num_threads = self.threads
-        verification = pycolmap.TwoViewGeometryOptions()
-        verification.ransac.random_seed = self.job["seed"]
         listed = pycolmap.ImportedPairingOptions()
         listed.match_list_path = self.work / "pairs.txt"
         done, size = 0, 8
-        while done < len(pairs):
-            chunk = pairs[done : done + size]
-            _say(MATCHES, done, len(pairs), chunk[0][0])
-            lines = "".join(f"{first} {second}\n" for first, second in chunk)
-            Path(listed.match_list_path).write_text(lines, encoding="utf-8")
+        while done < len(wanted):
+            chunk = wanted[done : done + size]
+            _say(MATCHES, done, len(wanted), chunk[0].split()[0])
+            Path(listed.match_list_path).write_text("\n".join(chunk) + "\n", encoding="utf-8")
             start = time.monotonic()
             # Pairs that an earlier run matched are in the database and cost nothing.
             pycolmap.match_image_pairs(
-                self.database, matching, listed, verification, pycolmap.Device.cpu
+                self.database, matching, listed, self._verification(), pycolmap.Device.cpu
             )
             done += len(chunk)
             speed = _SECONDS_BETWEEN_REPORTS / max(time.monotonic() - start, 0.01)
             size = int(min(max(size * speed, 8), 4 * size, 4096))
         marker.touch()
-        _say(MATCHES, len(pairs), len(pairs))
+        _say(MATCHES, len(wanted), len(wanted))
+
+    def forget_focal(self) -> None:
+        """Start again from another job's matches, its focal lengths unknown to begin with.
+
+        The matches are verified without a camera, and focal lengths that fit most pairs of
+        photos take the place of what EXIF said.
+        """
+        if self.database.is_file():
+            return
+        _say(FOCAL, 0, None)
+        unfinished = self.work / "unfinished.db"
+        unfinished.unlink(missing_ok=True)
+        shutil.copyfile(self.job["matches_from"], unfinished)
+        with pycolmap.Database.open(unfinished) as database:
+            for camera in database.read_all_cameras():
+                camera.has_prior_focal_length = False
+                focal = self.job["default_focal"] * max(camera.width, camera.height)
+                camera.params = [focal, *map(float, camera.params[1:])]
+                database.update_camera(camera)
+            database.clear_two_view_geometries()
+        pycolmap.geometric_verification(unfinished, two_view_geometry_options=self._verification())
+        calibration = pycolmap.ViewGraphCalibrationOptions()
+        calibration.random_seed = self.job["seed"]
+        pycolmap.calibrate_view_graph(unfinished, calibration)
+        unfinished.rename(self.database)
+
+    def _verification(self) -> pycolmap.TwoViewGeometryOptions:
+        options = pycolmap.TwoViewGeometryOptions()
+        options.ransac.random_seed = self.job["seed"]
+        return options
 
     def incremental(self) -> None:
         """Photo after photo from a good first pair."""
+        self._incremental("incremental", self._incremental_options())
+
+    def relaxed(self) -> None:
+        """The same with what its defaults refuse: small angles, forward motion, few matches."""
+        options = self._incremental_options()
+        options.mapper.init_min_tri_angle = 4.0
+        options.mapper.init_min_num_inliers = 50
+        options.mapper.init_max_forward_motion = 1.0
+        options.mapper.abs_pose_min_num_inliers = 15
+        options.mapper.abs_pose_min_inlier_ratio = 0.15
+        options.mapper.ba_local_min_tri_angle = 3.0
+        options.mapper.filter_min_tri_angle = 0.75
+        options.triangulation.min_angle = 0.75
+        options.triangulation.ignore_two_view_tracks = False
+        self._incremental("relaxed", options)
+
+    def _incremental_options(self) -> pycolmap.IncrementalPipelineOptions:
         options = pycolmap.IncrementalPipelineOptions()
         options.num_threads = self.threads
         options.random_seed = self.job["seed"]
         options.min_model_size = _MIN_MODEL_PHOTOS
         # A photo far from the rest is not worth the minutes of fifty attempts.
         options.max_num_models = 10
+        return options
+
+    def _incremental(self, name: str, options: pycolmap.IncrementalPipelineOptions) -> None:
         placed = itertools.count(3)
 
         def report() -> None:
@@ -158,9 +206,9 @@ class _Stages:
                 self.database, self.photos, folder, options, next_image_callback=report
             )
 
-        self._map("incremental", run)
+        self._map(name, run)
 
-    def glomap(self) -> None:
+    def at_once(self) -> None:
         """All photos at once (GLOMAP): places some that the incremental mapper cannot."""
         options = pycolmap.GlobalPipelineOptions()
         options.num_threads = self.threads
@@ -170,7 +218,21 @@ class _Stages:
             _say(PLACING_ALL, 0, None)
             pycolmap.global_mapping(self.database, self.photos, folder, options)
 
-        self._map("global", run)
+        self._map("at_once", run)
+
+    def in_parts(self) -> None:
+        """Large sets in overlapping parts that are joined afterwards."""
+        options = pycolmap.HierarchicalPipelineOptions()
+        options.num_threads = self.threads
+        options.num_workers = self.threads
+        options.clustering_options.leaf_max_num_images = _PART_PHOTOS
+        options.incremental_options = self._incremental_options()
+
+        def run(folder: Path) -> None:
+            _say(PLACING, 0, None, "in parts")
+            pycolmap.hierarchical_mapping(self.database, self.photos, folder, options)
+
+        self._map("in_parts", run)
 
     def _map(self, name: str, run: Callable[[Path], None]) -> None:
         folder = self.work / name
@@ -182,17 +244,10 @@ class _Stages:
         run(unfinished)
         unfinished.rename(folder)
 
-    def most_placed(self) -> int:
-        """Number of photos in the largest model so far."""
-        sizes = [0]
-        for images in self.work.glob("*/*/images.bin"):
-            sizes.append(pycolmap.Reconstruction(images.parent).num_reg_images())
-        return max(sizes)
-
 
 def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])

@@ -3,7 +3,8 @@
 A mapper's count of registered photos proves nothing: it places a photo with a handful of points
 anywhere. The matches between photos are the witnesses. Where two photos are placed rightly,
 their verified matches lie on each other's epipolar lines; a photo most of whose matches do not
-is not where the model says.
+is not where the model says. The matches also say which of two models is the better one: how many of
+them each photo has on its side, counted strictly.
 """
 
 from __future__ import annotations
@@ -19,9 +20,15 @@ from splatkit.io.lenses import Lens
 
 MAX_ERROR_PIXELS = 4.0
 """Farther from its epipolar line a match contradicts the model (as in the mappers)."""
+STRICT_ERROR_PIXELS = 1.5
+"""Where a good model has most of its matches; one with a wrong lens does not."""
 MIN_AGREEING_SHARE = 0.5
 MIN_AGREEING = 15
 """Fewer matches that agree would agree by chance."""
+MIN_POINTS = 10
+"""Points that a photo must see: with fewer its place is a guess."""
+TOO_FEW_MATCHES = "too few matches with other photos"
+CONTRADICTED = "its matches contradict the position that was found"
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,13 @@ class Verdict:
     """Placed photos that are not to be believed: name -> reason."""
     agreeing: int
     """Matches between trusted photos that agree with the model."""
+    support: dict[str, float]
+    """Of each trusted photo, the share of its matches that agree strictly."""
+
+    @property
+    def worth(self) -> float:
+        """What speaks for the model: a photo counts as far as its matches agree."""
+        return sum(self.support.values())
 
 
 def judge(model: ColmapModel, pairs: list[Pair]) -> Verdict:
@@ -54,33 +68,33 @@ def judge(model: ColmapModel, pairs: list[Pair]) -> Verdict:
     """
     placed = {image.name: image for image in model.images}
     counts = {
-        (pair.first, pair.second): (_agreeing(model, placed, pair), len(pair.xy_first))
+        (pair.first, pair.second): _agreeing(model, placed, pair)
         for pair in pairs
         if pair.first in placed and pair.second in placed
     }
     doubted: dict[str, str] = {}
+    for name, image in list(placed.items()):
+        if len(model.points) and len(image.point_ids) < MIN_POINTS:
+            doubted[name] = "sees too few points that other photos see"
+            del placed[name]
     while placed:
-        agree = dict.fromkeys(placed, 0)
-        total = dict.fromkeys(placed, 0)
-        for (first, second), (good, all_) in counts.items():
+        agree, strict, total = (dict.fromkeys(placed, 0) for _ in range(3))
+        for (first, second), (good, best, all_) in counts.items():
             if first in placed and second in placed:
                 for name in (first, second):
                     agree[name] += good
+                    strict[name] += best
                     total[name] += all_
         worst = min(placed, key=lambda n: (_share(agree[n], total[n]), agree[n]))
         if _share(agree[worst], total[worst]) >= MIN_AGREEING_SHARE:
             # Shares are in order; what is left to doubt is too few witnesses.
             worst = min(placed, key=lambda n: agree[n])
             if agree[worst] >= MIN_AGREEING:
-                break
-        doubted[worst] = (
-            "too few matches with other photos"
-            if total[worst] < 2 * MIN_AGREEING
-            else "its matches contradict the position that was found"
-        )
+                support = {name: _share(strict[name], total[name]) for name in placed}
+                return Verdict(frozenset(placed), doubted, sum(agree.values()) // 2, support)
+        doubted[worst] = TOO_FEW_MATCHES if total[worst] < 2 * MIN_AGREEING else CONTRADICTED
         del placed[worst]
-    between = (good for (a, b), (good, _) in counts.items() if a in placed and b in placed)
-    return Verdict(frozenset(placed), doubted, sum(between))
+    return Verdict(frozenset(), doubted, 0, {})
 
 
 def without(model: ColmapModel, dropped: Collection[str]) -> ColmapModel:
@@ -99,8 +113,10 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def _agreeing(model: ColmapModel, placed: dict[str, ColmapImage], pair: Pair) -> int:
-    """Number of matches within ``MAX_ERROR_PIXELS`` (Sampson distance) of their epipolar lines."""
+def _agreeing(
+    model: ColmapModel, placed: dict[str, ColmapImage], pair: Pair
+) -> tuple[int, int, int]:
+    """Matches near their epipolar lines (Sampson distance): loosely, strictly, and all."""
     first, second = placed[pair.first], placed[pair.second]
     lens1, lens2 = model.cameras[first.camera_id], model.cameras[second.camera_id]
     rays1, rays2 = _rays(lens1, pair.xy_first), _rays(lens2, pair.xy_second)
@@ -111,7 +127,9 @@ def _agreeing(model: ColmapModel, placed: dict[str, ColmapImage], pair: Pair) ->
     gradient = (lines1[:, :2] ** 2).sum(1) + (lines2[:, :2] ** 2).sum(1)
     distance = np.abs((rays2 * lines2).sum(1)) / np.sqrt(np.maximum(gradient, 1e-30))
     focal = (lens1.focal_and_center[0] + lens2.focal_and_center[0]) / 2
-    return int((distance * focal < MAX_ERROR_PIXELS).sum())
+    pixels = distance * focal
+    near = int((pixels < MAX_ERROR_PIXELS).sum())
+    return near, int((pixels < STRICT_ERROR_PIXELS).sum()), len(pixels)
 
 
 def _rays(lens: Lens, pixels: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def photograph(pose: np.ndarray, k1: float = 0.0) -> np.ndarray:
     for axis in range(3):
         across, along = (hits[..., i].astype(np.float32) for i in range(3) if i != axis)
         seen = cv2.remap(
-            _pattern(axis), across * _PIXELS_PER_UNIT, along * _PIXELS_PER_UNIT, cv2.INTER_LINEAR,
+            pattern(axis), across * _PIXELS_PER_UNIT, along * _PIXELS_PER_UNIT, cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT,
         )  # fmt: skip
         image[wall == axis] = seen[wall == axis]
@@ -64,8 +64,8 @@ def write_photos(folder: Path, count: int, k1: float = 0.0) -> np.ndarray:
 
 
 @cache
-def _pattern(seed: int) -> np.ndarray:
-    """Noise of several sizes, which feature detection likes and no two places share."""
+def pattern(seed: int) -> np.ndarray:
+    """[1024,1024,3] noise of several sizes: much to detect, and no two places alike."""
     generator = np.random.default_rng(seed)
     total = np.zeros((1024, 1024, 3), np.float32)
     for cells in (16, 48, 128, 256):

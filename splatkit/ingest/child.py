@@ -1,0 +1,94 @@
+"""The mapper's process: started with a job, listened to, and ended with us."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from splatkit.core import Event, Progress, SplatkitError
+
+_MAPPER = Path(__file__).with_name("_mapper.py")
+_HEARTBEAT_SECONDS = 1.0
+
+
+def run_mapper(work: Path, *stages: str) -> Generator[Event, None, None]:
+    """Run stages of the job in a folder and pass their progress on, at least once a second.
+
+    Raises:
+        SplatkitError: the process ended in another way than by finishing.
+    """
+    log = work / "mapper.log"
+    with log.open("wb") as errors:
+        child = subprocess.Popen(
+            # -P keeps the names of our modules out of the way of others.
+            [sys.executable, "-P", str(_MAPPER), str(work / "job.json"), *stages],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            # Ctrl-C in the terminal is ours alone to answer.
+            start_new_session=os.name == "posix",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        try:
+            yield from _listen(child)
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
+    if child.returncode != 0:
+        raise SplatkitError(_obituary(child.returncode, work, log))
+
+
+def _listen(child: subprocess.Popen[bytes]) -> Generator[Event, None, None]:
+    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+    def forward() -> None:
+        assert child.stdout is not None
+        for line in child.stdout:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=forward, daemon=True).start()
+    last: Progress | None = None
+    since = time.monotonic()
+    while True:
+        try:
+            line = lines.get(timeout=_HEARTBEAT_SECONDS)
+        except queue.Empty:
+            if last is not None:
+                waited = f"{time.monotonic() - since:.0f} s"
+                yield Progress(last.stage, last.done, last.total, waited)
+            continue
+        if line is None:
+            child.wait()
+            return
+        try:
+            stage, done, total, detail = json.loads(line)
+        except ValueError:
+            continue  # a library printed something
+        last, since = Progress(stage, done, total, detail), time.monotonic()
+        yield last
+
+
+def _obituary(code: int, work: Path, log: Path) -> str:
+    if shutil.disk_usage(work).free < 1 << 24:
+        return f"{work}: the disk is full; free some space and run the same command again"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    reason = f": {lines[-1][-160:].strip()}" if lines else ""
+    if code in (-9, 137):
+        reason = ": it was killed, perhaps for want of memory (fewer --max-features help)"
+    return (
+        f"structure from motion ended unexpectedly (code {code}){reason}; the same command goes "
+        f"on from the last finished stage, {log} has the details"
+    )
