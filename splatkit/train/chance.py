@@ -10,10 +10,12 @@ import hashlib
 import torch
 
 
-def generator_for(seed: int, purpose: str, counter: int = 0) -> torch.Generator:
+def generator_for(
+    seed: int, purpose: str, counter: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
     """The generator of one purpose ("order", "refine") at one count (an epoch, a step)."""
     digest = hashlib.blake2b(f"{seed}/{purpose}/{counter}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
 class PhotoOrder:

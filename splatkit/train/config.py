@@ -16,7 +16,7 @@ from splatkit.train.passers_by import PassersBy
 from splatkit.train.photo_colors import PhotoColorRates
 from splatkit.train.schedule import Coarse, Rates
 from splatkit.train.shell import Shell
-from splatkit.train.strategy import BudgetedGrowth
+from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc, Strategy
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,13 @@ class Recipe:
 
     rates: Rates = field(default_factory=Rates)
     coarse: Coarse = field(default_factory=Coarse)
-    growth: BudgetedGrowth = field(default_factory=BudgetedGrowth)
+    budgeted: BudgetedGrowth = field(default_factory=BudgetedGrowth)
+    mcmc: Mcmc = field(default_factory=Mcmc)
+    classic: Classic = field(default_factory=Classic)
     initialization: Initialization = field(default_factory=Initialization)
     shell: Shell = field(default_factory=Shell)
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the loss; the rest is L1."""
-    opacity_weight: float = 0.01
-    """Loss for mean opacity: lets Gaussians that explain nothing fade away."""
-    scale_weight: float = 0.01
-    """Loss for mean size, in units of the scene's extent."""
     sh_grown_by: float = 0.4
     """Progress at which all harmonics are in use."""
     antialiased: bool = False
@@ -69,6 +67,8 @@ class TrainConfig:
     """Training steps."""
     max_gaussians: int | None = None
     """Gaussians to grow to."""
+    strategy: Literal["budgeted", "mcmc", "classic"] = "budgeted"
+    """How Gaussians are added and removed."""
     sh_degree: int = 3
     """Degree of the spherical harmonics, 0 to 4."""
     resize: int | Literal["auto"] = "auto"
@@ -146,6 +146,11 @@ class TrainConfig:
     def budget(self) -> int:
         """Gaussians to grow to, from the preset where not given."""
         return self.max_gaussians or PRESETS[self.preset].max_gaussians
+
+    @property
+    def growth(self) -> Strategy:
+        """What adds and removes Gaussians."""
+        return getattr(self.recipe, self.strategy)
 
     @property
     def seconds(self) -> float | None:

@@ -34,6 +34,10 @@ class LossWatch:
         if self._count > _FIRST_STEPS:
             self._lowest = min(self._lowest, self.mean)
 
+    def forget(self) -> None:
+        """Begin anew: the loss is going to rise, and should."""
+        self._lowest, self._count = math.inf, 0
+
     @property
     def trouble(self) -> str | None:
         """What is wrong, in words; None while all is well."""

@@ -25,6 +25,10 @@ class Rates:
     sh_rest: float = 1.25e-4
     """View-dependent colour."""
 
+    def decay(self, progress: float) -> float:
+        """The centres' rate in units of the one at the start."""
+        return (self.means_final / self.means) ** min(max(progress, 0.0), 1.0)
+
     def at(self, progress: float, extent: float) -> dict[str, float]:
         """Learning rates by parameter name.
 
@@ -32,9 +36,8 @@ class Rates:
             progress: 0..1.
             extent: radius of the cameras, world units.
         """
-        decay = (self.means_final / self.means) ** min(max(progress, 0.0), 1.0)
         return {
-            "means": self.means * decay * extent,
+            "means": self.means * self.decay(progress) * extent,
             "quats": self.quats,
             "log_scales": self.log_scales,
             "logit_opacities": self.logit_opacities,

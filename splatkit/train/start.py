@@ -18,7 +18,7 @@ from splatkit.train.photo_colors import PhotoColors
 from splatkit.train.photos import View
 from splatkit.train.schedule import Pace
 from splatkit.train.state import TrainingState, states_newest_first
-from splatkit.train.strategy import Budget, Model
+from splatkit.train.strategies import Budget, Model
 
 SHELL_SHARE = 16
 """The far sphere takes at most one in this many Gaussians."""

@@ -13,7 +13,7 @@ from splatkit.io.checkpoint import read_checkpoint, write_checkpoint
 from splatkit.render.backends.base import AdamState, DensityStatistics
 from splatkit.train.photo_colors import PhotoColors
 from splatkit.train.schedule import Pace
-from splatkit.train.strategy import Budget, Model
+from splatkit.train.strategies import Budget, Model
 
 VERSION = 2
 KEPT = 2

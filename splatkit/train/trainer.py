@@ -29,6 +29,7 @@ from splatkit.train.schedule import sh_degree_at
 from splatkit.train.shell import unseen_shell
 from splatkit.train.start import shell_count, start_state
 from splatkit.train.state import TrainingState, save_state
+from splatkit.train.strategies import Occasion
 from splatkit.train.timing import Clock, Parts, StepCost
 
 SECONDS_BETWEEN_EVENTS = 0.25
@@ -182,18 +183,18 @@ class Trainer:
         Nothing is updated when the loss is not finite, but a GPU's losses are read some steps
         late: until then it goes on, and ``recover`` goes back.
         """
-        state, recipe = self.state, self.config.recipe
+        state, config, recipe = self.state, self.config, self.config.recipe
         model, colors = state.model, state.colors
         progress = state.pace.progress(state.step)
         photo = self._order.at(state.step)
         view = self._view(photo, progress)
         options = ProjectOptions(
-            sh_degree=sh_degree_at(progress, self.config.sh_degree, recipe.sh_grown_by)
+            sh_degree=sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
         )
         rgb, alpha = self._fused.forward(model.gaussians, view.camera, self._background, options)
         shown = rgb if colors is None else colors.applied(photo, rgb)
         mask = view.mask
-        if self.config.passers_by:
+        if config.passers_by:
             mask = recipe.passers_by.mask(shown, alpha, view.image, mask, progress)
         loss, v_rgb = self.backend.l1_ssim(shown, view.image, recipe.ssim_weight, mask)
         if isinstance(loss, torch.Tensor):
@@ -211,14 +212,14 @@ class Trainer:
         rates = recipe.rates.at(progress, self._extent)
         update = UpdateOptions(
             rates={name: rate * caution for name, rate in rates.items()},
-            opacity_weight=recipe.opacity_weight,
-            scale_weight=recipe.scale_weight / self._extent,
+            opacity_weight=config.growth.opacity_weight,
+            scale_weight=config.growth.scale_weight / self._extent,
         )
         self._fused.finish(
             model.gaussians, model.adam, update, model.statistics if gathers else None
         )
         state.step += 1
-        self._refine()
+        self._refine(progress)
         self._keep_time()
         if len(self._unread) >= STEPS_BETWEEN_READINGS or self.done:
             self.read_losses()
@@ -283,16 +284,22 @@ class Trainer:
 
     def _gathers(self, progress: float) -> bool:
         """Statistics come from one round of the photos before each change."""
-        growth = self.config.recipe.growth
+        growth = self.config.growth
         window = min(len(self.views), growth.every)
         return growth.gathers(progress) and self.state.step % growth.every >= growth.every - window
 
-    def _refine(self) -> None:
-        state, growth = self.state, self.config.recipe.growth
+    def _refine(self, before: float) -> None:
+        """Let the strategy change the Gaussians; ``before`` is the progress before this step."""
+        state, config, growth = self.state, self.config, self.config.growth
         progress = state.pace.progress(state.step)
+        now = Occasion(state.step, progress, state.budget, self._extent)
+        chance = generator_for(config.seed, "disturb", state.step, self.backend.device)
+        growth.disturb(state.model.gaussians, now, config.recipe.rates.decay(before), chance)
         if growth.is_due(state.step, progress):
-            generator = generator_for(self.config.seed, "refine", state.step)
-            state.model = growth.refine(state.model, state.budget, progress, generator)
+            chance = generator_for(config.seed, "refine", state.step)
+            state.model = growth.refine(state.model, now, chance)
+            if growth.makes_loss_rise(state.step):
+                self._losses.forget()
 
     def _keep_time(self) -> None:
         """Measure now and then; under a time limit fit the steps that are left to it."""
@@ -319,7 +326,7 @@ class Trainer:
         degree = sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
         return StepCost().parts(
             self._pixels / factor**2,
-            recipe.growth.target(progress, self.state.budget),
+            config.growth.target(progress, self.state.budget),
             count_from_degree(degree),
         )
 

@@ -14,7 +14,7 @@ from splatkit.train.state import (
     save_state,
     states_newest_first,
 )
-from splatkit.train.strategy import Budget, Model
+from splatkit.train.strategies import Budget, Model
 from tests.train.photographed import make_gaussians, same
 
 

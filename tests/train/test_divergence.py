@@ -13,7 +13,7 @@ from splatkit.train.divergence import CAUTION, MOST_RECOVERIES, LossWatch, recov
 from splatkit.train.events import Finished
 from splatkit.train.schedule import Pace
 from splatkit.train.state import TrainingState, load_state, newest_checkpoint, save_state
-from splatkit.train.strategy import Budget, Model
+from splatkit.train.strategies import Budget, Model
 from splatkit.train.trainer import train
 from tests.train.photographed import events_of, make_gaussians
 

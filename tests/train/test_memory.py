@@ -24,14 +24,14 @@ from splatkit.train.config import Recipe, TrainConfig
 from splatkit.train.initialize import Initialization
 from splatkit.train.machine import peak_memory_bytes
 from splatkit.train.memory import estimate
-from splatkit.train.strategy import BudgetedGrowth
+from splatkit.train.strategies import BudgetedGrowth
 from splatkit.train.trainer import train
 from tests.train.photographed import make_scene
 scene = make_scene(Path({folder!r}))
 config = TrainConfig(
     iterations=12, max_gaussians={count}, threads=1,
     recipe=Recipe(
-        growth=BudgetedGrowth(every=2, most_added=4.0),
+        budgeted=BudgetedGrowth(every=2, most_added=4.0),
         initialization=Initialization(least_points=100_000_000, fill={count} // 2),
     ),
 )

@@ -16,7 +16,7 @@ from splatkit.train.initialize import Initialization
 from splatkit.train.photos import load_views
 from splatkit.train.shell import Shell
 from splatkit.train.state import load_state, newest_checkpoint
-from splatkit.train.strategy import BudgetedGrowth
+from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc
 from splatkit.train.trainer import train
 from tests.train.photographed import events_of, make_scene, same
 
@@ -26,7 +26,9 @@ FAST = TrainConfig(
     sh_degree=1,
     threads=1,
     recipe=Recipe(
-        growth=BudgetedGrowth(every=5),
+        budgeted=BudgetedGrowth(every=5),
+        mcmc=Mcmc(every=5),
+        classic=Classic(every=5, gradient=1e-5, stop=0.9, reset_every=10),
         initialization=Initialization(least_points=1, fill=60),
         shell=Shell(count=0),
     ),
@@ -52,10 +54,13 @@ def test_training_learns_the_scene(scene, tmp_path, monkeypatch):
     assert steps[-1].loss < 0.6 * steps[0].loss
 
 
-def test_stopping_and_going_on_changes_no_bit(scene, tmp_path, monkeypatch):
+@pytest.mark.parametrize("strategy", ["budgeted", "mcmc", "classic"])
+def test_stopping_and_going_on_changes_no_bit(scene, tmp_path, monkeypatch, strategy):
     monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
-    whole = drain(train(scene, tmp_path / "whole", FAST))
-    broken = train(scene, tmp_path / "broken", FAST)
+    config = replace(FAST, strategy=strategy)
+    whole = drain(train(scene, tmp_path / "whole", config))
+    assert len(whole) > 62
+    broken = train(scene, tmp_path / "broken", config)
     for event in broken:
         if isinstance(event, StepDone) and event.step == 13:
             break
@@ -63,10 +68,19 @@ def test_stopping_and_going_on_changes_no_bit(scene, tmp_path, monkeypatch):
     newest = newest_checkpoint(tmp_path / "broken" / "checkpoints")
     assert newest is not None
     assert load_state(newest).step == 13
-    events, resumed = events_of(train(scene, tmp_path / "broken", replace(FAST, resume=True)))
+    events, resumed = events_of(train(scene, tmp_path / "broken", replace(config, resume=True)))
     started = next(e for e in events if isinstance(e, Started))
     assert started.resumed_step == load_state(newest).step
     assert same(resumed, whole)
+
+
+@pytest.mark.parametrize("strategy", ["mcmc", "classic"])
+def test_every_strategy_learns_the_scene(scene, tmp_path, strategy):
+    config = replace(FAST, iterations=500, strategy=strategy)
+    recipe = replace(FAST.recipe, classic=Classic(every=10, reset_every=200))
+    gaussians = drain(train(scene, tmp_path / "run", replace(config, recipe=recipe)))
+    assert 60 < len(gaussians) <= 120
+    assert held_out_psnr(scene, gaussians, config) > 20
 
 
 def test_every_step_may_be_the_last_before_a_stop(scene, tmp_path, monkeypatch):

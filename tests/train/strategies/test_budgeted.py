@@ -1,47 +1,18 @@
-"""Growth: counts, what moves, and that the picture stays."""
+"""Growth to a budget: counts, what moves, and that the picture stays."""
 
 import pytest
 import torch
 
-from splatkit.core import Cameras, intrinsics
 from splatkit.core.transforms import rotation_from_quat
-from splatkit.render import render
 from splatkit.train.metrics import psnr
-from splatkit.train.strategy import (
-    Budget,
-    BudgetedGrowth,
-    Model,
-    error_scores,
-    morton_order,
-    split,
-)
-from tests.train.photographed import HEIGHT, WIDTH, make_gaussians, make_viewmats
-
-
-def chance():
-    return torch.Generator().manual_seed(0)
+from splatkit.train.strategies import Budget, BudgetedGrowth
+from splatkit.train.strategies.moves import error_scores, morton_order, split
+from tests.train.strategies.common import chance, make_model, occasion, picture
 
 
 @pytest.fixture
 def model():
-    model = Model.start(make_gaussians(50))
-    model.gaussians.extra["label"] = torch.arange(50)
-    model.statistics.score_sum += torch.arange(50) + 1.0
-    model.statistics.visible_count += 2
-    for moments in (model.adam.first, model.adam.second):
-        for moment in moments.values():
-            moment += 1
-    return model
-
-
-def picture(gaussians):
-    camera = Cameras(
-        make_viewmats()[:1].float(),
-        intrinsics(70.0, 70.0, WIDTH / 2, HEIGHT / 2)[None].float(),
-        WIDTH,
-        HEIGHT,
-    )
-    return render(gaussians, camera, backend="torch_ref").rgb[0]
+    return make_model()
 
 
 def test_splitting_hardly_changes_the_picture(model):
@@ -78,7 +49,7 @@ def test_moments_follow_the_old_and_start_at_zero_for_the_new(model):
 def test_the_dead_move_and_the_count_stays(model):
     model.gaussians.logit_opacities[:10] = -9.0
     model.gaussians.means[10] = float("nan")
-    after = BudgetedGrowth().refine(model, Budget(50, 50), 0.5, chance())
+    after = BudgetedGrowth().refine(model, occasion(50, 50, 0.5), chance())
     assert len(after.gaussians) == 50
     assert set(after.gaussians.extra["label"].tolist()) <= set(range(11, 50))
     assert after.gaussians.finite_mask().all()
@@ -88,7 +59,7 @@ def test_the_dead_move_and_the_count_stays(model):
 def test_growth_prefers_what_is_wrong(model):
     model.statistics.score_sum[:] = 0
     model.statistics.score_sum[20:25] = 1
-    after = BudgetedGrowth(most_added=1.0).refine(model, Budget(50, 55), 1.0, chance())
+    after = BudgetedGrowth(most_added=1.0).refine(model, occasion(50, 55, 1.0), chance())
     counts = torch.bincount(after.gaussians.extra["label"], minlength=50)
     assert counts[20:25].tolist() == [2] * 5
     assert len(after.gaussians) == 55
@@ -104,7 +75,7 @@ def test_target_runs_from_the_first_count_to_the_budget():
 
 def test_refinement_is_the_same_for_the_same_chance(model):
     first, second = (
-        BudgetedGrowth().refine(model, Budget(50, 80), 0.6, chance()) for _ in range(2)
+        BudgetedGrowth().refine(model, occasion(50, 80, 0.6), chance()) for _ in range(2)
     )
     assert torch.equal(first.gaussians.means, second.gaussians.means)
 
@@ -118,7 +89,7 @@ def test_scores_are_means_over_views(model):
 
 def test_nothing_left_alive_is_survived(model):
     model.gaussians.logit_opacities[:] = -20.0
-    after = BudgetedGrowth().refine(model, Budget(50, 100), 0.5, chance())
+    after = BudgetedGrowth().refine(model, occasion(50, 100, 0.5), chance())
     assert len(after.gaussians) == 0
 
 
