@@ -11,7 +11,7 @@ from torch import Tensor
 
 from splatkit.core import Event, Gaussians, Progress
 from splatkit.io.images import write_image
-from splatkit.render import render
+from splatkit.render import get_backend, render
 from splatkit.render.backends import Backend
 from splatkit.train.lpips import Lpips, find_lpips
 from splatkit.train.metrics import color_corrected, psnr, ssim, to_8bit
@@ -53,14 +53,15 @@ def evaluate(
     """
     results: list[Comparison] = []
     distance = find_lpips() if views else None
+    gaussians = at_backend(gaussians, backend)
     for view in views:
         image = render_view(gaussians, view, background, backend)
-        truth = view.image[0].float() / 255
-        mask = None if view.mask is None else view.mask[0] > 0
+        truth, mask = view.truth(image.device)
         results.append(compare(view.name, image, truth, mask, distance))
         if pictures is not None:
             pair = torch.cat((truth, image), 1)
-            write_image(pictures / picture_name(view.name), (pair * 255).round().byte().numpy())
+            pixels = (pair * 255).round().byte().cpu().numpy()
+            write_image(pictures / picture_name(view.name), pixels)
         yield Progress("Comparing", len(results), len(views), f"{results[-1].psnr:.2f} dB")
     return results
 
@@ -90,7 +91,7 @@ def render_view(
     background: tuple[float, float, float] | None = None,
     backend: str | Backend = "auto",
 ) -> Tensor:
-    """[H,W,3] the scene as the photo's camera sees it, in 255 steps of 0..1."""
+    """[H,W,3] the scene as the photo's camera sees it, in 255 steps of 0..1, on its device."""
     with torch.no_grad():
         rendered = render(
             gaussians,
@@ -110,6 +111,7 @@ def agreement(
 ) -> float:
     """PSNR in dB between renders of two scenes from the same cameras, worst camera."""
     values = []
+    first, second = at_backend(first, backend), at_backend(second, backend)
     for view in views:
         with torch.no_grad():
             pair = [
@@ -123,6 +125,13 @@ def agreement(
             ]
         values.append(psnr(*pair))
     return min(values)
+
+
+def at_backend(gaussians: Gaussians, backend: str | Backend) -> Gaussians:
+    """The Gaussians on the device where they are rendered, so that they are taken there once."""
+    if isinstance(backend, str):
+        backend = get_backend(backend)
+    return gaussians if gaussians.device == backend.device else gaussians.to(backend.device)
 
 
 def picture_name(photo_name: str) -> str:

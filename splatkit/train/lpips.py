@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, normalize, relu
 
 from splatkit.core import SplatkitError, check
+from splatkit.train.metrics import full_precision
 
 VARIABLE = "SPLATKIT_LPIPS"
 _BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
@@ -95,10 +96,13 @@ class Lpips:
             if depth:
                 batch = max_pool2d(batch, 2)
             for kernel, bias in block:
-                batch = relu(conv2d(batch, kernel, bias, padding=1))
+                with full_precision():
+                    batch = conv2d(batch, kernel.to(batch), bias.to(batch), padding=1)
+                batch = relu(batch)
             first, second = normalize(batch, dim=1, eps=1e-10)
-            total += float(((first - second).square() * weights[0]).sum(0).mean())
-        return total
+            distance = ((first - second).square() * weights[0].to(batch)).sum(0).mean()
+            total = total + distance
+        return float(total)
 
 
 def find_lpips() -> Lpips | None:

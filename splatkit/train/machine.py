@@ -44,6 +44,16 @@ def device_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def gpu_figures(device: torch.device) -> dict[str, Any]:
+    """Name and peak memory of the GPU that did the work; nothing where the CPU did it."""
+    if device.type != "cuda":
+        return {}
+    return {
+        "device": torch.cuda.get_device_name(device),
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(device),
+    }
+
+
 def total_memory_bytes() -> int | None:
     """Physical memory, or the container's limit where that is lower; None where untold."""
     try:

@@ -10,19 +10,41 @@ import os
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
+import torch
+
 from splatkit.core import Event, Note, Scene, SplatkitError
 from splatkit.core.sh import count_from_degree
 from splatkit.train.config import TrainConfig
 from splatkit.train.machine import available_memory_bytes
+from splatkit.train.photo_store import room_for_photos
+
+_CPU = torch.device("cpu")
 
 PROGRAM = 380e6
 """Python, torch and the other libraries, their threads, and what the allocator keeps."""
 _FLOATS = 11
 """Numbers of a Gaussian beside its harmonics."""
-_COPIES = 3
-"""A change of the count holds the old rows, the new ones, and these in their final order."""
-_PER_SPLAT = 360
-"""Bytes of a Gaussian on the screen: records, gradients, instances on tiles with a slot each."""
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """What differs between a computer's memory and a GPU's own."""
+
+    program: float
+    """Bytes before anything is trained."""
+    copies: int
+    """Of all rows, at the moment when their count changes."""
+    per_splat: float
+    """Bytes of a Gaussian on the screen: records, gradients, and what belongs to its tiles."""
+    photos: bool
+    """Whether all photos have to be there."""
+
+
+_HOST = _Holding(PROGRAM, 3, 360, True)
+"""A change holds the old rows, the new ones, and these in their final order."""
+_GPU = _Holding(600e6, 2, 700, False)
+"""The context and libraries; a change writes rows to their final places; ten tiles a splat, each
+with keys, entries and its share of checkpoints; photos that do not fit come one by one."""
 _PER_PIXEL = 450
 """Bytes of a pixel of the largest picture: render, gradient, loss; SSIM of the evaluation."""
 _PER_READ_PIXEL = 12
@@ -53,27 +75,34 @@ class MemoryEstimate:
         return self.program + self.images + self.gaussians + self.workspaces
 
 
-def estimate(scene: Scene, config: TrainConfig, max_gaussians: int) -> MemoryEstimate:
-    """The largest memory that training this scene will hold.
+def estimate(
+    scene: Scene, config: TrainConfig, max_gaussians: int, device: torch.device = _CPU
+) -> MemoryEstimate:
+    """The largest memory that training this scene will hold, on the device that trains.
 
     Args:
         scene: photos and their sizes.
         config: picture size, harmonics and threads.
         max_gaussians: count that the scene grows to.
+        device: whose memory; on a GPU photos count as if they came one by one.
     """
+    holding = _HOST if device.type == "cpu" else _GPU
     sizes = [config.picture_size(photo.width, photo.height) for photo in scene.training_photos]
     pixels = [width * height for width, height in sizes]
     channels = 4 + (scene.background is not None)
-    step = _PER_PIXEL * max(pixels, default=0) + _PER_SPLAT * max_gaussians
+    step = _PER_PIXEL * max(pixels, default=0) + holding.per_splat * max_gaussians
     readers = config.threads or (os.cpu_count() or 1) + _READERS
     largest = max((photo.width * photo.height for photo in scene.photos), default=0)
     reading = readers * _PER_READ_PIXEL * largest * (_WITH_ALPHA if scene.background else 1)
     gaussians = bytes_per_gaussian(count_from_degree(config.sh_degree)) * max_gaussians
+    there = 1.25 * sum(pixels) if holding.photos else 4 * max(pixels, default=0)
     return MemoryEstimate(
-        program=PROGRAM,
-        images=1.25 * channels * sum(pixels),
+        program=holding.program,
+        images=channels * there,
         gaussians=gaussians,
-        workspaces=max(step + (_COPIES - 1) * 0.5 * gaussians, reading),
+        workspaces=max(
+            step + (holding.copies - 1) * 0.5 * gaussians, reading if holding.photos else 0.0
+        ),
     )
 
 
@@ -82,16 +111,36 @@ def bytes_per_gaussian(harmonics: int) -> int:
     return 4 * (3 * (_FLOATS + 3 * harmonics) + 5)
 
 
-def within_memory(scene: Scene, config: TrainConfig) -> Generator[Event, None, TrainConfig]:
+def photo_room(scene: Scene, config: TrainConfig, device: torch.device) -> int | None:
+    """Bytes that a memory budget leaves for photos on a GPU; None where there is none."""
+    if config.memory_bytes is None or device.type == "cpu":
+        return None
+    rest = estimate(scene, config, config.budget, device).total
+    return max(0, int(min(config.memory_bytes - rest, room_for_photos(device))))
+
+
+def within_memory(
+    scene: Scene, config: TrainConfig, device: torch.device = _CPU
+) -> Generator[Event, None, TrainConfig]:
     """The options with as many Gaussians as the memory budget leaves room for.
 
-    Says what training will need; without a budget it warns where the machine has less.
+    Says what training will need; without a budget it warns where the device has less. On a GPU the
+    budget is one of its own memory, and torch is held to it.
+
+    Args:
+        scene: photos and their sizes.
+        config: options.
+        device: that trains.
 
     Raises:
         SplatkitError: the budget is too small for the photos alone.
     """
-    need = estimate(scene, config, config.budget)
-    budget, free = config.memory_bytes, available_memory_bytes()
+    need = estimate(scene, config, config.budget, device)
+    budget, free = config.memory_bytes, _free_bytes(device)
+    if budget is not None and device.type == "cuda":
+        _, total = torch.cuda.mem_get_info(device)
+        share = (budget - need.program) / total
+        torch.cuda.set_per_process_memory_fraction(min(max(share, 0.01), 1.0), device)
     if budget is None:
         if free is not None and need.total > free:
             yield Note(
@@ -102,7 +151,7 @@ def within_memory(scene: Scene, config: TrainConfig) -> Generator[Event, None, T
         return config
     if need.total <= budget:
         return config
-    least = estimate(scene, config, LEAST_GAUSSIANS)
+    least = estimate(scene, config, LEAST_GAUSSIANS, device)
     each = (need.total - least.total) / max(config.budget - LEAST_GAUSSIANS, 1)
     room = LEAST_GAUSSIANS + int((budget - least.total) / max(each, 1.0))
     if room < LEAST_GAUSSIANS:
@@ -115,6 +164,13 @@ def within_memory(scene: Scene, config: TrainConfig) -> Generator[Event, None, T
         f"of {config.budget:,}"
     )
     return replace(config, max_gaussians=room)
+
+
+def _free_bytes(device: torch.device) -> float | None:
+    """Memory of the device that nobody uses now; None where it is untold."""
+    if device.type == "cpu":
+        return available_memory_bytes()
+    return float(torch.cuda.mem_get_info(device)[0])
 
 
 def text_of(size: float) -> str:

@@ -5,6 +5,8 @@ Pictures are float [H,W,3], sRGB 0..1. A mask [H,W] bool says which pixels count
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor
 
@@ -59,22 +61,29 @@ def color_corrected(image: Tensor, truth: Tensor, mask: Tensor | None = None) ->
     Exposure and white balance differ from photo to photo; this says what is left without them.
     """
     check(image=(image, "H W 3"), truth=(truth, "H W 3"))
-    keep = mask if mask is not None else torch.ones(image.shape[:2], dtype=torch.bool)
+    keep = mask if mask is not None else image.new_ones(image.shape[:2], dtype=torch.bool)
     if not bool(keep.any()):
         return image
     homogeneous = torch.cat((image, torch.ones_like(image[..., :1])), -1).double()
     rows, wanted = homogeneous[keep], truth[keep].double()
     # A tiny ridge keeps one-coloured pictures solvable.
-    normal = rows.mT @ rows + 1e-6 * torch.eye(4, dtype=torch.float64)
+    normal = rows.mT @ rows + 1e-6 * torch.eye(4, dtype=rows.dtype, device=rows.device)
     matrix = torch.linalg.solve(normal, rows.mT @ wanted)
     return (homogeneous @ matrix).to(image.dtype).clamp(0, 1)
 
 
 def _blur(planes: Tensor) -> Tensor:
     """Gaussian window over planes [P,1,H,W]."""
-    offsets = torch.arange(_WINDOW, dtype=planes.dtype) - _WINDOW // 2
+    offsets = torch.arange(_WINDOW, dtype=planes.dtype, device=planes.device) - _WINDOW // 2
     kernel = torch.exp(-0.5 * (offsets / _SIGMA).square())
     kernel = kernel / kernel.sum()
     half = _WINDOW // 2
-    planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(half, 0))
-    return torch.nn.functional.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, half))
+    with full_precision():
+        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(half, 0))
+        return torch.nn.functional.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, half))
+
+
+def full_precision() -> AbstractContextManager[None]:
+    """Convolutions in float32 on GPUs too, which round to 10 bits otherwise: variances are small
+    differences."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)

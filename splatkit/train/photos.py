@@ -12,6 +12,7 @@ from torch import Tensor
 
 from splatkit.core import Cameras, Event, Photo, Progress, SplatkitError, camera_of
 from splatkit.io.images import read_image, resize_area
+from splatkit.render.rows import row_kernels
 
 MaskMode = Literal["ignore", "transparent"]
 
@@ -30,6 +31,11 @@ class View:
     alpha: Tensor | None = None
     """[1,H,W] uint8 coverage of photos with alpha, or with a mask that means as much."""
 
+    def truth(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        """[H,W,3] the picture as numbers 0..1 and [H,W] bool where it counts, on a device."""
+        mask = None if self.mask is None else self.mask[0].to(device) > 0
+        return self.image[0].to(device).float() / 255, mask
+
     def reduced(self, factor: int) -> View:
         """The same view, divided in size and averaged."""
         if factor == 1:
@@ -46,8 +52,12 @@ class View:
 
 
 def shrink(picture: Tensor, width: int, height: int) -> Tensor:
-    """[height,width,...] uint8 area average of a uint8 picture [H,W,...]."""
-    return torch.from_numpy(resize_area(picture.numpy(), width, height))
+    """[height,width,...] uint8 area average of a uint8 picture [H,W,...], on its device."""
+    kernels = row_kernels(picture.device)
+    if kernels is not None:
+        return kernels.shrink(picture, width, height)
+    small = resize_area(picture.cpu().numpy(), width, height)
+    return torch.from_numpy(small).to(picture.device)
 
 
 def load_views(

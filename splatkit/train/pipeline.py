@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from splatkit import __version__
 from splatkit.core import Event, Gaussians, Note, Photo, Scene, SplatkitError
 from splatkit.ingest import ingest
@@ -22,7 +24,7 @@ from splatkit.train.board import boarded
 from splatkit.train.config import TrainConfig, plain
 from splatkit.train.evaluate import agreement, evaluate
 from splatkit.train.events import Ingested, Saved, Started
-from splatkit.train.machine import describe_machine, timed
+from splatkit.train.machine import describe_machine, gpu_figures, timed
 from splatkit.train.photos import View, load_views
 from splatkit.train.presets import sized
 from splatkit.train.report import publish
@@ -113,8 +115,9 @@ def _remove_beginning(folder: RunFolder) -> None:
 
 
 def _is_memory_short(error: Exception) -> bool:
-    """Torch reports a failed allocation as a RuntimeError."""
-    return isinstance(error, MemoryError) or "allocate memory" in str(error)
+    """Torch reports a failed allocation as a RuntimeError, on a GPU with a class of its own."""
+    short = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, short) or "allocate memory" in str(error)
 
 
 def _stages(source: Path, folder: RunFolder, config: TrainConfig) -> Generator[Event, None, None]:
@@ -178,6 +181,7 @@ def finish(
             "seconds_train": finished[-1]["seconds"] if finished else 0.0,
             "num_gaussians": len(exported),
             "machine": describe_machine(),
+            **gpu_figures(backend.device),
             "export_psnr": export_psnr,
             "seed": config.seed,
         },

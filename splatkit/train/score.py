@@ -19,8 +19,8 @@ from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.render import get_backend, set_threads
 from splatkit.render.backends import Backend
 from splatkit.train.config import TrainConfig
-from splatkit.train.evaluate import evaluate, render_view
-from splatkit.train.machine import describe_machine
+from splatkit.train.evaluate import at_backend, evaluate, render_view
+from splatkit.train.machine import describe_machine, gpu_figures
 from splatkit.train.metrics import psnr
 from splatkit.train.photos import View, load_views
 from splatkit.train.report import publish
@@ -105,6 +105,7 @@ def score(
             "frame": frame,
             "num_gaussians": len(gaussians),
             "machine": describe_machine(),
+            **gpu_figures(backend.device),
             "seed": config.seed,
         },
     )
@@ -145,10 +146,12 @@ def _placed(
     if frame == "source":
         return moved, "source"
 
+    gaussians = at_backend(gaussians, backend)
+
     def mean_psnr(trial: list[View]) -> float:
         some = trial[:: max(1, len(trial) // _TRIAL_VIEWS)][:_TRIAL_VIEWS]
         return fmean(
-            psnr(render_view(gaussians, v, scene.background, backend), v.image[0].float() / 255)
+            psnr(render_view(gaussians, v, scene.background, backend), v.truth(backend.device)[0])
             for v in some
         )
 

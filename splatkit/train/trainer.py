@@ -22,7 +22,7 @@ from splatkit.train.divergence import CAUTION, LossWatch, recovered
 from splatkit.train.events import Controls, Finished, Saved, Started, StepDone
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.machine import timed
-from splatkit.train.memory import within_memory
+from splatkit.train.memory import photo_room, within_memory
 from splatkit.train.photo_store import PhotoStore
 from splatkit.train.photos import View, load_views
 from splatkit.train.schedule import sh_degree_at
@@ -63,8 +63,8 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
             f"scene: expected photos to train on, got {len(scene.photos)}, of which "
             f"{len(scene.held_out_photos)} are held out; add photos or use --test-every 0"
         )
-    config = yield from within_memory(scene, config)
     backend = get_backend(config.backend)
+    config = yield from within_memory(scene, config, backend.device)
     views = yield from timed(
         "Loading photos",
         load_views(
@@ -154,7 +154,7 @@ class Trainer:
             [scene.background or (0.0, 0.0, 0.0)], device=backend.device
         )
         self._order = PhotoOrder(len(views), config.seed)
-        self._photos, self._factor = PhotoStore(views, backend.device), 1
+        self._photos = PhotoStore(views, backend.device, photo_room(scene, config, backend.device))
         self._clock = Clock(self._cost, state.seconds)
         self._ticked = state.step
         self._losses = LossWatch()
@@ -277,9 +277,8 @@ class Trainer:
     def _view(self, photo: int, progress: float) -> View:
         """A photo at the size of this progress."""
         factor = self.config.recipe.coarse.factor(progress, self.long_side)
-        if factor != self._factor:
-            reduced = [view.reduced(factor) for view in self.views]
-            self._photos, self._factor = PhotoStore(reduced, self.backend.device), factor
+        if factor != self._photos.factor:
+            self._photos = self._photos.reduced(factor)
         return self._photos.at(photo, self._order.at(self.state.step + 1))
 
     def _gathers(self, progress: float) -> bool:

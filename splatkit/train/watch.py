@@ -65,5 +65,4 @@ def _psnr(
     backend: Backend,
 ) -> float:
     image = render_view(event.gaussians, view, background, backend)
-    mask = None if view.mask is None else view.mask[0] > 0
-    return psnr(image, view.image[0].float() / 255, mask)
+    return psnr(image, *view.truth(image.device))

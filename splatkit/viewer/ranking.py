@@ -77,8 +77,8 @@ class Ranking:
         view = drain(load_views([photo], sizes, source.background))[0]
         with torch.no_grad():
             image = render_view(gaussians, view, source.background, get_backend(self._backend))
-        truth = view.image[0].float() / 255
-        mask = None if view.mask is None else view.mask[0] > 0
+        image = image.cpu()
+        truth, mask = view.truth(image.device)
         difference = (image - truth).abs().mean(-1)
         if mask is not None:
             difference = difference * mask

@@ -32,10 +32,16 @@ class SimtDriver:
     Args:
         seed: 0 runs the threads of a block, and blocks, in order; another one shuffles them.
         flags: more options for g++, such as a sanitizer.
+        device: that tensors are to say they are on.
     """
 
-    def __init__(self, seed: int = 0, flags: tuple[str, ...] = ()) -> None:
-        self.device = torch.device("cpu")
+    def __init__(
+        self,
+        seed: int = 0,
+        flags: tuple[str, ...] = (),
+        device: torch.device = torch.device("cpu"),  # noqa: B008
+    ) -> None:
+        self.device = device
         self.seed = seed
         self.flags = flags
         self.launched: list[tuple[str, Options]] = []

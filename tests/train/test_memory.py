@@ -7,13 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from splatkit.core import Note, SplatkitError, UsageError
+from splatkit.render.backends.cuda import CudaBackend
 from splatkit.train import memory
 from splatkit.train.config import TrainConfig, bytes_from_text
-from splatkit.train.memory import estimate, within_memory
+from splatkit.train.memory import estimate, photo_room, within_memory
+from tests.render.fake_driver import FakeDriver
+from tests.render.test_cuda_launch import step_once
 from tests.train.photographed import events_of
 
+GPU = torch.device("cuda", 0)
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -96,6 +101,55 @@ def test_without_a_budget_a_machine_that_is_too_small_is_spoken_of(scene, monkey
     assert [event.warning for event in events] == [True]
     monkeypatch.setattr(memory, "available_memory_bytes", lambda: None)
     assert events_of(within_memory(scene, TrainConfig()))[0] == []
+
+
+class GpuMemory:
+    """What torch tells of a GPU's memory."""
+
+    def __init__(self, monkeypatch, free, total=80e9):
+        self.fraction = None
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, total))
+        monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", self.limit)
+
+    def limit(self, fraction, device):
+        assert device == GPU
+        self.fraction = fraction
+
+
+def test_on_a_gpu_a_budget_is_one_of_its_memory(scene, monkeypatch):
+    told = GpuMemory(monkeypatch, free=50e9)
+    config = TrainConfig(max_gaussians=10_000_000, memory_budget="4G")
+    (note,), fitted = events_of(within_memory(scene, config, GPU))
+    assert 1_000_000 < fitted.budget < 10_000_000
+    assert 3.9e9 < estimate(scene, fitted, fitted.budget, GPU).total <= 4e9
+    assert "stay within 4.0 GB" in note.text
+    assert told.fraction == pytest.approx((4e9 - 600e6) / 80e9)
+    # What is left is for photos.
+    fewer = replace(fitted, max_gaussians=1_000_000)
+    none, much = (photo_room(scene, each, GPU) for each in (fitted, fewer))
+    assert none is not None
+    assert much is not None
+    assert none < 1e6
+    assert much > 1e9
+    assert photo_room(scene, TrainConfig(), GPU) is None
+
+
+def test_a_gpu_that_is_too_small_is_spoken_of(scene, monkeypatch):
+    GpuMemory(monkeypatch, free=2e9)
+    events, _ = events_of(within_memory(scene, TrainConfig(max_gaussians=5_000_000), GPU))
+    assert [event.warning for event in events] == [True]
+
+
+def test_what_is_foreseen_for_a_gpu_is_what_a_step_allocates():
+    count, sizes = 200_000, {}
+    for width in (64, 1024):
+        driver = FakeDriver(visible=count, instances=8 * count)
+        step = CudaBackend(driver).training_step()
+        step_once(step, driver, count=count, width=width, scores=True)
+        sizes[width] = sum(t.nbytes for t in step._memory._memory.values())
+    foreseen = memory._GPU.per_splat * count
+    assert 0.7 < sizes[64] / foreseen < 1.1
+    assert sizes[1024] - sizes[64] < memory._PER_PIXEL * (1024 - 64) * 45
 
 
 @pytest.mark.parametrize(

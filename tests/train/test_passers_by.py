@@ -48,6 +48,20 @@ def test_what_stands_in_one_photo_alone_is_left_out():
     assert float((mask[~there] == 0).float().mean()) < 0.15
 
 
+def test_torch_alone_finds_the_same():
+    """What a GPU computes, which waits for nothing."""
+    rgb, alpha, image = pictured()
+    spoiled, _ = opposite(image)
+    own = torch.full((1, HEIGHT, WIDTH), 255, dtype=torch.uint8)
+    own[:, :10] = 0
+    alpha[:, :, :20] = 0.3
+    for photo, mask in ((image, None), (spoiled, None), (spoiled, own), (255 - image, own)):
+        expected = PassersBy().mask(rgb, alpha, photo, mask, 0.5)
+        got = PassersBy()._mask_there(rgb, alpha, photo, mask)
+        wanted = torch.full_like(got, 255) if expected is None else expected
+        assert float((got != wanted).float().mean()) < 0.002
+
+
 def test_pixels_that_a_mask_leaves_out_stay_out():
     rgb, alpha, image = pictured()
     spoiled, there = opposite(image)

@@ -23,6 +23,15 @@ def test_on_the_cpu_nothing_is_copied() -> None:
     assert store.at(1, 0) is own[1]
 
 
+def test_smaller_pictures_are_made_when_they_are_asked_for() -> None:
+    own = views(2)
+    store = PhotoStore(own, torch.device("cpu")).reduced(2)
+    small = store.at(1)
+    assert small.image.shape == (1, 3, 4, 3)
+    assert store.at(1) is small
+    assert store.reduced(1).at(1) is own[1]
+
+
 def test_what_fits_is_moved_once() -> None:
     own = views(3)
     store = PhotoStore(own, META, room=3 * 6 * 8 * 3)
@@ -37,14 +46,14 @@ def test_what_fits_is_moved_once() -> None:
 def test_what_does_not_fit_comes_one_ahead() -> None:
     store = PhotoStore(views(3), META, room=3 * 6 * 8 * 3 - 1)
     moved: list[int] = []
-    brought = store._brought
+    bring = store._moved
 
     def counted(index: int) -> View:
         moved.append(index)
-        return brought(index)
+        return bring(index)
 
-    store._brought = counted  # type: ignore[method-assign]
+    store._moved = counted  # type: ignore[method-assign]
     for index, following in ((0, 2), (2, 1), (1, 1), (1, None)):
         assert store.at(index, following).name == str(index)
     assert not store.fits
-    assert moved == [0, 2, 1, 1]
+    assert moved == [0, 2, 1]

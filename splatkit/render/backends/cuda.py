@@ -11,6 +11,7 @@ from splatkit.render.backends import _cuda_ops, _cuda_update
 from splatkit.render.backends._cuda_driver import Driver
 from splatkit.render.backends._cuda_later import Capture
 from splatkit.render.backends._cuda_plan import Choice
+from splatkit.render.backends._cuda_rows import RowKernels
 from splatkit.render.backends._cuda_step import CudaStep
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import ProjectOptions
@@ -40,6 +41,8 @@ class CudaBackend:
         self._capture = capture
         self._room = _cuda_ops.InstanceRoom()
         self._memory = Workspace(driver.device)
+        self.rows = RowKernels(driver)
+        """Splits and orders Gaussians, shrinks photos."""
 
     @property
     def _deterministic(self) -> bool:

@@ -8,6 +8,7 @@ from torch import Tensor
 from splatkit.core import Gaussians
 from splatkit.core.transforms import rotation_from_quat
 from splatkit.render.backends.base import DensityStatistics
+from splatkit.render.rows import row_kernels
 from splatkit.train.strategies.base import Model
 
 _MORTON_BITS = 20
@@ -18,14 +19,21 @@ _SPLIT_DISTANCE = 0.6
 def drawn(weights: Tensor, count: int, generator: torch.Generator, repeats: bool = False) -> Tensor:
     """[count] indices drawn in proportion to weights [N], fewer where fewer are above zero.
 
-    Drawn on the CPU: the same Gaussians are chosen whatever the device.
+    A GPU takes its seed from the generator, which is the CPU's, and draws others than a CPU would.
     """
     if not repeats:
         count = min(count, int((weights > 0).sum()))
     if count <= 0 or not bool((weights > 0).any()):
         return torch.zeros(0, dtype=torch.long, device=weights.device)
-    chosen = torch.multinomial(weights.cpu(), count, repeats, generator=generator)
-    return chosen.to(weights.device)
+    kernels = row_kernels(weights.device)
+    if kernels is None:
+        chosen = torch.multinomial(weights.cpu(), count, repeats, generator=generator)
+        return chosen.to(weights.device)
+    if not repeats:
+        return kernels.sample(weights, count, int(torch.randint(2**62, (), generator=generator)))
+    ends = weights.double().cumsum(0)
+    places = torch.rand(count, generator=generator, dtype=torch.float64).to(weights.device)
+    return torch.searchsorted(ends, places * ends[-1], right=True).clamp_max(len(ends) - 1)
 
 
 def alive(gaussians: Gaussians, opacity_floor: float) -> Tensor:
@@ -52,8 +60,12 @@ def split(model: Model, kept: Tensor, chosen: Tensor) -> Model:
     The halves stand on both sides of the old centre along the longest axis. Their size and
     opacity are those with which the two, one before the other, come nearest to the old one's
     profile (fitted over opacities from 0.05 to 0.95; 4 to 11% of it is left over). Their
-    moments start at zero.
+    moments start at zero. (The plain version of what ``split_rows`` of densify.cu does on a GPU.)
     """
+    kernels = row_kernels(model.gaussians.device)
+    if kernels is not None:
+        moved = kernels.split(model.gaussians, model.adam, kept, chosen)
+        return Model(*moved, DensityStatistics.zeros(len(moved[0]), model.gaussians.device))
     rows = torch.cat((kept, kept[chosen]))
     result = model[rows]
     both = torch.cat((chosen, torch.arange(len(kept), len(rows), device=rows.device)))
@@ -78,6 +90,9 @@ def morton_order(points: Tensor) -> Tensor:
     """[N] order of points [N,3] along a Z-curve, so that neighbours in space share cache lines."""
     if len(points) == 0:
         return torch.zeros(0, dtype=torch.long, device=points.device)
+    kernels = row_kernels(points.device)
+    if kernels is not None:
+        return kernels.morton_order(points).long()
     low, high = points.amin(0), points.amax(0)
     cells = (points - low) / (high - low).clamp_min(1e-20) * (2**_MORTON_BITS - 1)
     codes = torch.zeros(len(points), dtype=torch.long, device=points.device)
