@@ -72,7 +72,7 @@ class TrainConfig:
     sh_degree: int = 3
     """Degree of the spherical harmonics, 0 to 4."""
     resize: int | Literal["auto"] = "auto"
-    """1, 2, 4 or 8 divide the photos; 16 and more is their long side in pixels."""
+    """1, 2, 4, 8 divide photos; 16 and more is their long side in pixels."""
     test_every: int = 8
     """Hold out every n-th photo for evaluation; 0 holds out none."""
     split: Path | None = None
@@ -89,6 +89,8 @@ class TrainConfig:
     """Leave out what only some photos show."""
     masks: Literal["ignore", "transparent"] = "ignore"
     """Masked pixels are unknown, or empty."""
+    background: str = "auto"
+    """Behind the scene: auto, random, or a colour R,G,B in 0..1."""
     start: Path | None = None
     """Scene file to start from."""
     tensorboard: bool = False
@@ -121,6 +123,8 @@ class TrainConfig:
                 f"--resize: expected auto, 1, 2, 4, 8 or a long side of at least 16 pixels, "
                 f"got {self.resize}"
             )
+        if self.background not in ("auto", "random"):
+            color_from_text(self.background)
         if self.time_limit is not None:
             seconds_from_text(self.time_limit)
         if self.memory_budget is not None:
@@ -151,6 +155,12 @@ class TrainConfig:
     def growth(self) -> Strategy:
         """What adds and removes Gaussians."""
         return getattr(self.recipe, self.strategy)
+
+    @property
+    def given_background(self) -> tuple[float, float, float] | None:
+        """The background's sRGB colour where one is given."""
+        named = self.background in ("auto", "random")
+        return None if named else color_from_text(self.background)
 
     @property
     def seconds(self) -> float | None:
@@ -202,6 +212,23 @@ def seconds_from_text(text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"--time-limit: expected a time like 90s, 10m or 1.5h, got {text!r}")
     return seconds
+
+
+def color_from_text(text: str) -> tuple[float, float, float]:
+    """sRGB 0..1 of ``1,1,1``.
+
+    Raises:
+        UsageError: these are not three numbers from 0 to 1.
+    """
+    try:
+        red, green, blue = (float(word) for word in text.split(","))
+        if all(0 <= value <= 1 for value in (red, green, blue)):
+            return red, green, blue
+    except ValueError:
+        pass
+    raise UsageError(
+        f"--background: expected auto, random, or three numbers in 0..1 like 1,1,1, got {text!r}"
+    )
 
 
 def bytes_from_text(text: str) -> float:

@@ -121,7 +121,7 @@ def _done(view: View) -> Future[View]:
 
 def _pictures(view: View) -> dict[str, Tensor]:
     """The pictures of a view that training reads."""
-    named = {"image": view.image, "mask": view.mask}
+    named = {"image": view.image, "mask": view.mask, "alpha": view.alpha}
     return {name: tensor for name, tensor in named.items() if tensor is not None}
 
 

@@ -50,6 +50,18 @@ class View:
             None if self.alpha is None else shrink(self.alpha[0], width, height)[None],
         )
 
+    def before(
+        self, background: tuple[float, float, float], other: tuple[float, float, float]
+    ) -> Tensor:
+        """[1,H,W,3] uint8 picture before another sRGB background than the one it stands before."""
+        if self.alpha is None:
+            return self.image
+        change = torch.tensor(other, device=self.image.device) - torch.tensor(
+            background, device=self.image.device
+        )
+        moved = self.image + (255 - self.alpha[..., None].float()) * change
+        return moved.round().clamp(0, 255).to(torch.uint8)
+
 
 def shrink(picture: Tensor, width: int, height: int) -> Tensor:
     """[height,width,...] uint8 area average of a uint8 picture [H,W,...], on its device."""

@@ -139,7 +139,9 @@ def _stages(source: Path, folder: RunFolder, config: TrainConfig) -> Generator[E
 
 
 def as_configured(scene: Scene, config: TrainConfig) -> Scene:
-    """The scene as the options want it seen: photos that masks cut out get a background."""
+    """The scene before the background that the options ask for, or that cut-out photos need."""
+    if config.given_background is not None:
+        return replace(scene, background=config.given_background)
     cut_out = config.masks == "transparent" and any(p.mask_path for p in scene.photos)
     if not cut_out or scene.background is not None:
         return scene
@@ -230,6 +232,7 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
         preset=told["preset"],
         resize=told["resize"],
         masks=told.get("masks", "ignore"),
+        background=told.get("background", "auto"),
         backend=backend,
     )
     scene = as_configured(load_scene(folder.scene), config)

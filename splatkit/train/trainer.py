@@ -150,9 +150,8 @@ class Trainer:
         self._pixels = fmean(v.camera.width * v.camera.height for v in views)
         self._extent = scene.extent
         self._fused = backend.training_step()
-        self._background = torch.tensor(
-            [scene.background or (0.0, 0.0, 0.0)], device=backend.device
-        )
+        self._background = scene.background or (0.0, 0.0, 0.0)
+        self._behind = torch.tensor([self._background], device=backend.device)
         self._order = PhotoOrder(len(views), config.seed)
         self._photos = PhotoStore(views, backend.device, photo_room(scene, config, backend.device))
         self._clock = Clock(self._cost, state.seconds)
@@ -191,12 +190,13 @@ class Trainer:
         options = ProjectOptions(
             sh_degree=sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
         )
-        rgb, alpha = self._fused.forward(model.gaussians, view.camera, self._background, options)
+        behind, image = self._backdrop(view)
+        rgb, alpha = self._fused.forward(model.gaussians, view.camera, behind, options)
         shown = rgb if colors is None else colors.applied(photo, rgb)
         mask = view.mask
         if config.passers_by:
-            mask = recipe.passers_by.mask(shown, alpha, view.image, mask, progress)
-        loss, v_rgb = self.backend.l1_ssim(shown, view.image, recipe.ssim_weight, mask)
+            mask = recipe.passers_by.mask(shown, alpha, image, mask, progress)
+        loss, v_rgb = self.backend.l1_ssim(shown, image, recipe.ssim_weight, mask)
         if isinstance(loss, torch.Tensor):
             self._unread.append(loss)
         else:
@@ -206,7 +206,7 @@ class Trainer:
         if colors is not None:
             v_rgb = colors.learn(photo, rgb, v_rgb, recipe.photo_colors.at(progress))
         gathers = self._gathers(progress)
-        scores = _errors(shown, view.image, mask) if gathers else None
+        scores = _errors(shown, image, mask) if gathers else None
         self._fused.backward(v_rgb, None, scores)
         caution = CAUTION**state.recoveries
         rates = recipe.rates.at(progress, self._extent)
@@ -280,6 +280,15 @@ class Trainer:
         if factor != self._photos.factor:
             self._photos = self._photos.reduced(factor)
         return self._photos.at(photo, self._order.at(self.state.step + 1))
+
+    def _backdrop(self, view: View) -> tuple[torch.Tensor, torch.Tensor]:
+        """What stands behind the scene in this step [1,3], and the photo [1,H,W,3] before it."""
+        if self.config.background != "random":
+            return self._behind, view.image
+        chance = generator_for(self.config.seed, "background", self.state.step)
+        red, green, blue = torch.rand(3, generator=chance).tolist()
+        behind = torch.tensor([(red, green, blue)], device=self.backend.device)
+        return behind, view.before(self._background, (red, green, blue))
 
     def _gathers(self, progress: float) -> bool:
         """Statistics come from one round of the photos before each change."""

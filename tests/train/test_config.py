@@ -48,12 +48,21 @@ def test_other_times_are_refused_in_one_line(text):
         {"resize": 0},
         {"test_every": 1},
         {"threads": -1},
+        {"background": "grey"},
+        {"background": "1,1"},
+        {"background": "0,0,255"},
     ],
 )
 def test_values_out_of_range_name_their_option(options):
     option = "--" + next(iter(options)).replace("_", "-")
     with pytest.raises(UsageError, match=option):
         TrainConfig(**options)
+
+
+def test_a_background_is_a_colour_or_a_word():
+    assert TrainConfig(background="0.5, 0,1").given_background == (0.5, 0.0, 1.0)
+    assert TrainConfig(background="random").given_background is None
+    assert TrainConfig().given_background is None
 
 
 def test_presets_fit_the_machine():
