@@ -72,7 +72,7 @@ class TrainConfig:
     sh_degree: int = 3
     """Degree of the spherical harmonics, 0 to 4."""
     resize: int | Literal["auto"] = "auto"
-    """1, 2, 4, 8 divide photos; 16 and more is their long side in pixels."""
+    """Divisor 1, 2, 4, 8, or long side in pixels from 16 on."""
     test_every: int = 8
     """Hold out every n-th photo for evaluation; 0 holds out none."""
     split: Path | None = None
@@ -90,7 +90,7 @@ class TrainConfig:
     masks: Literal["ignore", "transparent"] = "ignore"
     """Masked pixels are unknown, or empty."""
     background: str = "auto"
-    """Behind the scene: auto, random, or a colour R,G,B in 0..1."""
+    """Behind the scene: auto, random, or a colour R,G,B."""
     start: Path | None = None
     """Scene file to start from."""
     tensorboard: bool = False
