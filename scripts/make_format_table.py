@@ -28,7 +28,7 @@ from splatkit.export.convert import check_views, photo_cameras
 from splatkit.export.opening import OpenScene, open_scene
 from splatkit.export.prepare import ExportOptions
 from splatkit.export.proof import prove
-from splatkit.export.prune import views_around
+from splatkit.edit.decimate import views_around
 from splatkit.io.registry import FORMATS, Format
 from splatkit.render import render
 

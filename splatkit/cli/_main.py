@@ -21,6 +21,7 @@ COMMANDS = {
     "eval": "Measure a trained scene on its held-out photos.",
     "report": "Write the page of a run, or of two side by side.",
     "ingest": "Only find the cameras of a folder of photos.",
+    "edit": "Crop, clean, thin, turn and scale a scene into a new one.",
     "export": "Write a scene in another format.",
     "info": "Say what is in a scene file.",
     "bench": "Train every scene of a data set (train), or time rendering (render).",

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from splatkit.core import Cameras, Event, Gaussians, Note, Progress, SplatkitError
+from splatkit.edit.decimate import LONG_SIDE, VIEWS, most_seen, views_around
 from splatkit.export.opening import OpenScene, open_scene
 from splatkit.export.prepare import (
     ExportOptions,
@@ -28,7 +29,6 @@ from splatkit.export.prepare import (
     writer_options,
 )
 from splatkit.export.proof import Proof, check_proof, prove
-from splatkit.export.prune import LONG_SIDE, VIEWS, most_seen, views_around
 from splatkit.export.targets import place_for, target_named
 from splatkit.export.tour import tour_of
 from splatkit.io import write_json

@@ -13,17 +13,13 @@ from torch import Tensor
 from splatkit.core import Cameras, Gaussians, UsageError
 from splatkit.core.sh import MAX_DEGREE, count_from_degree
 from splatkit.core.similarity import transformed
+from splatkit.edit.placement import AXES, turn_between
+from splatkit.edit.selection import check_crop, in_crop
 from splatkit.export.targets import TARGETS, Target
 from splatkit.io.axes import world_from_axes
 from splatkit.io.registry import Format
 
-UP = {
-    "x": (1, 0, 0), "neg-x": (-1, 0, 0), "y": (0, 1, 0), "neg-y": (0, -1, 0),
-    "z": (0, 0, 1), "neg-z": (0, 0, -1),
-}  # fmt: skip
 PRECISIONS = ("low", "normal", "high")
-
-_WORLD_UP = (0, -1, 0)
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class ExportOptions:
     max_gaussians: int | None = None
     """Keep as many, those that show most from the photos' cameras or from around the scene."""
     up: str | None = None
-    """The axis that points up in the input, one of ``UP``: it becomes -y, splatkit's up."""
+    """The axis that points up in the input, one of ``AXES``: it becomes -y, splatkit's up."""
     rotate: tuple[float, float, float] | None = None
     """Turn by these degrees about x, then y, then z."""
     scale: float = 1.0
@@ -56,7 +52,7 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("--up", self.up, UP),
+            ("--up", self.up, AXES),
             ("--target", self.target, TARGETS),
             ("--precision", self.precision, PRECISIONS),
         ):
@@ -71,7 +67,7 @@ class ExportOptions:
         if not all(map(math.isfinite, self.rotate or ())):
             raise UsageError("--rotate: expected three numbers of degrees, got infinity or NaN")
         if self.crop is not None:
-            _check_crop(self.crop)
+            check_crop("--crop", self.crop)
 
 
 def cropped(gaussians: Gaussians, crop: tuple[float, ...]) -> Gaussians:
@@ -80,12 +76,7 @@ def cropped(gaussians: Gaussians, crop: tuple[float, ...]) -> Gaussians:
     Raises:
         UsageError: nothing is.
     """
-    if len(crop) == 4:
-        center = gaussians.means.new_tensor(crop[:3])
-        inside = (gaussians.means - center).norm(dim=1) <= crop[3]
-    else:
-        low, high = torch.tensor(crop).view(2, 3).to(gaussians.means)
-        inside = ((gaussians.means >= low) & (gaussians.means <= high)).all(1)
+    inside = in_crop(gaussians, crop)
     if len(gaussians) and not bool(inside.any()):
         raise UsageError(
             f"--crop: none of the {len(gaussians)} Gaussians is inside; see the bounds with: "
@@ -164,36 +155,10 @@ def rotation_of(options: ExportOptions) -> Tensor | None:
         return None
     turn = torch.eye(3, dtype=torch.float64)
     if options.up is not None:
-        turn = _onto_up(UP[options.up])
+        turn = turn_between(AXES[options.up])
     for axis, degrees in enumerate(options.rotate or ()):
         turn = _about(axis, math.radians(degrees)) @ turn
     return turn
-
-
-def _check_crop(crop: tuple[float, ...]) -> None:
-    if not all(map(math.isfinite, crop)) or len(crop) not in (4, 6):
-        raise UsageError(
-            "--crop: expected 6 numbers (low x y z, high x y z of a box) or 4 (x y z and radius of "
-            f"a sphere), got {list(crop)}"
-        )
-    if len(crop) == 4 and crop[3] <= 0:
-        raise UsageError(f"--crop: expected a radius above 0, got {crop[3]}")
-    if len(crop) == 6 and not all(a < b for a, b in zip(crop[:3], crop[3:], strict=True)):
-        raise UsageError(
-            f"--crop: expected low x y z below high x y z, got {list(crop[:3])} and "
-            f"{list(crop[3:])}"
-        )
-
-
-def _onto_up(axis: tuple[int, int, int]) -> Tensor:
-    """The shortest turn of a unit axis onto the world's up; a half turn is about x."""
-    start = torch.tensor(axis, dtype=torch.float64)
-    goal = torch.tensor(_WORLD_UP, dtype=torch.float64)
-    if torch.equal(start, -goal):
-        return torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
-    x, y, z = torch.linalg.cross(start, goal).tolist()
-    skew = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
-    return torch.eye(3, dtype=torch.float64) + skew + skew @ skew
 
 
 def _about(axis: int, angle: float) -> Tensor:

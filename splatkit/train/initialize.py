@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from splatkit.core import Event, Gaussians, Scene
+from splatkit.core.neighbours import nearest_neighbours
 from splatkit.core.sh import count_from_degree, sh_from_rgb
 from splatkit.train.photos import View
 from splatkit.train.sweep import Sweep, dense_points
@@ -122,10 +121,7 @@ def neighbour_distances(points: Tensor) -> Tensor:
     count = len(points)
     if count < 2:
         return torch.ones(count)
-    tree = cv2.flann.Index(points.float().numpy(), {"algorithm": 4})
-    wanted = min(_NEIGHBOURS + 1, count)
-    _, squares = tree.knnSearch(points.float().numpy(), wanted, params={"checks": 64})
-    distances = torch.from_numpy(np.sqrt(squares[:, 1:])).mean(-1)
+    distances = nearest_neighbours(points, _NEIGHBOURS)[0].mean(-1)
     typical = float(distances.median())
     typical = typical if typical > 0 else 1e-3
     return distances.clamp(typical * 1e-2, typical * 1e2)

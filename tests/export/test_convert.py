@@ -14,6 +14,7 @@ from splatkit.export.convert import export_scene
 from splatkit.export.prepare import ExportOptions
 from splatkit.io import read_gaussians, write_gaussians
 from tests.export.clouds import cloud, export, few_formats
+from tests.scenes import write_run
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 
@@ -136,3 +137,13 @@ def test_a_target_of_no_format_is_refused_before_reading(tmp_path):
         export(tmp_path / "absent.ply", tmp_path / "b.obj")
     with pytest.raises(UsageError, match="expected the name of a file to write, got a folder"):
         export(tmp_path / "absent.ply", tmp_path)
+
+
+@pytest.mark.usefixtures("small_pictures")
+def test_a_run_is_measured_from_its_photos(tmp_path):
+    run = write_run(tmp_path / "run")
+    done = export(run, tmp_path / "a.ply", max_gaussians=50)
+    assert done.num_gaussians == 50
+    # Four views of the photos and four around the scene were compared.
+    assert len(done.proof.views) == 8
+    assert done.proof.psnr is None

@@ -10,14 +10,21 @@ import torch
 from splatkit.core import UsageError
 from splatkit.core.sh import basis
 from splatkit.core.transforms import covariance_from_scale_rotation
-from splatkit.export.prepare import UP, ExportOptions, cameras_turned, cropped, rotation_of, turned
+from splatkit.export.prepare import (
+    AXES,
+    ExportOptions,
+    cameras_turned,
+    cropped,
+    rotation_of,
+    turned,
+)
 from splatkit.render import render
 from splatkit.render.paths import circle
 from tests.export.clouds import cloud
 
 
 def test_axes_that_pointed_up_point_up():
-    for name, axis in UP.items():
+    for name, axis in AXES.items():
         turn = rotation_of(ExportOptions(up=name))
         assert turn is not None
         start = torch.tensor(axis, dtype=torch.float64)

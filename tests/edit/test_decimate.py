@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 import torch
 
-from splatkit.export.prune import contribution, most_seen, views_around
+from splatkit.edit.decimate import contribution, most_seen, views_and_contribution, views_around
 from splatkit.render import render
-from tests.export.clouds import cloud, export
-from tests.scenes import ball_over_floor, ring, write_run
+from tests.export.clouds import cloud
+from tests.scenes import ball_over_floor, ring
 
 
 def test_contribution_is_what_gradients_say():
@@ -43,11 +42,12 @@ def test_it_beats_chance():
     assert float((ours - truth).square().mean()) < 0.5 * float((others - truth).square().mean())
 
 
-@pytest.mark.usefixtures("small_pictures")
-def test_a_run_is_measured_from_its_photos(tmp_path):
-    run = write_run(tmp_path / "run")
-    done = export(run, tmp_path / "a.ply", max_gaussians=50)
-    assert done.num_gaussians == 50
-    # Four views of the photos and four around the scene were compared.
-    assert len(done.proof.views) == 8
-    assert done.proof.psnr is None
+def test_views_that_see_something_are_counted():
+    scene = ball_over_floor(90)
+    scene.means[0] = torch.tensor([0.0, -500.0, 0.0])  # above
+    views, shown = views_and_contribution(scene, ring(6))
+    assert views[0] == 0
+    assert int(views.max()) == 6
+    assert torch.equal(shown, contribution(scene, ring(6)))
+    alone, _ = views_and_contribution(scene, ring(6)[:1])
+    assert int(alone.max()) == 1

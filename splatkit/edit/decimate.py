@@ -19,6 +19,8 @@ VIEWS = 48
 """At most so many of the photos' cameras are rendered."""
 LONG_SIDE = 480
 """Pixels of the views that are measured."""
+SEEN = 0.01
+"""A view sees a Gaussian whose blend weight is above this in some pixel."""
 RINGS = (-35.0, 0.0, 35.0)
 """Degrees that circles around a scene without photos are tilted by, about the scene's x axis."""
 RING_VIEWS = 12
@@ -37,22 +39,51 @@ def most_seen(
     """
     if len(gaussians) <= limit:
         return gaussians
+    return gaussians[most_seen_mask(gaussians, cameras, limit, backend)]
+
+
+def most_seen_mask(
+    gaussians: Gaussians, cameras: Cameras, limit: int, backend: str = "auto"
+) -> Tensor:
+    """[N] bool: the ``limit`` Gaussians of largest contribution, all where there are no more."""
     shown = contribution(gaussians, cameras, backend)
     # Those that no view sees are ranked by their own opacity, behind all others.
     rank = shown + gaussians.opacities.detach().to(shown) * 1e-12
-    return gaussians[rank.topk(limit).indices.sort().values]
+    mask = torch.zeros(len(gaussians), dtype=torch.bool, device=gaussians.device)
+    mask[rank.topk(min(limit, len(gaussians))).indices.to(mask.device)] = True
+    return mask
 
 
 def contribution(gaussians: Gaussians, cameras: Cameras, backend: str = "auto") -> Tensor:
     """[N] blend weights summed over the pixels of all views."""
+    return views_and_contribution(gaussians, cameras, backend)[1]
+
+
+def views_and_contribution(
+    gaussians: Gaussians, cameras: Cameras, backend: str = "auto"
+) -> tuple[Tensor, Tensor]:
+    """How many views see each Gaussian, and how much of it they show.
+
+    Args:
+        gaussians: N.
+        cameras: C views of one size.
+        backend: see ``render``.
+
+    Returns:
+        [N] int64 views in which one pixel or more shows at least ``SEEN`` of it, and [N] float64
+        blend weights summed over the pixels of all views; both on the CPU.
+    """
+    seen = torch.zeros(len(gaussians), dtype=torch.long)
     total = torch.zeros(len(gaussians), dtype=torch.float64)
     with torch.no_grad():
         for index in range(len(cameras)):
             view = cameras[index : index + 1].to(gaussians.means.dtype)
             rendered = render(gaussians, view, outputs=("weights",), backend=backend)
             assert rendered.weight_sum is not None
+            assert rendered.weight_max is not None
             total += rendered.weight_sum.double().cpu()
-    return total
+            seen += (rendered.weight_max > SEEN).cpu()
+    return seen, total
 
 
 def views_around(gaussians: Gaussians) -> Cameras:
