@@ -20,7 +20,7 @@ class Command:
     """Only find the cameras of a folder of photos, and undistort the photos."""
 
     photos: Positional[Annotated[Path, arg(metavar="PHOTOS")]]
-    """Folder of photos, COLMAP project, or transforms.json."""
+    """Folder of photos, video, COLMAP project, or transforms.json."""
     output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
     """The scene folder to make."""
     config: Annotated[IngestConfig, arg(name="")] = field(default_factory=IngestConfig)

@@ -27,7 +27,7 @@ from splatkit.train.run_folder import RunFolder
 class Command:
     """Turn photos into a scene.
 
-    PHOTOS is a folder of photos, a COLMAP project, or a transforms.json. What a stopped run has
+    PHOTOS is a folder of photos, a video, a COLMAP project, or a transforms.json. What a stopped run has
     finished is used again: splatkit train --resume -o RUN goes on with the options that it had, and
     with those given anew.
     """

@@ -78,6 +78,8 @@ class Stages:
         for number, group in zip(numbers, self.job["cameras"], strict=True):
             reader = pycolmap.ImageReaderOptions()
             reader.existing_camera_id = number
+            if (self.work.parent / "masks").is_dir():
+                reader.mask_path = self.work.parent / "masks"
             rest = [name for name in group["names"] if name not in found]
             for chunk in _chunks(rest, 2 * self.threads):
                 _say(FEATURES, done, len(self.names), chunk[0])

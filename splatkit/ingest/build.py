@@ -18,7 +18,7 @@ from splatkit.ingest.frame import points_in_world, pose_in_world, source_from_wo
 from splatkit.ingest.sources import Cameras, Posed
 from splatkit.ingest.undistort import Undistortion
 from splatkit.io.files import link_or_copy
-from splatkit.io.images import PhotoInfo, read_image, read_info, resize_area, write_image
+from splatkit.io.images import PhotoInfo, read_image, read_info, read_mask, resize_area, write_image
 from splatkit.io.lenses import Lens
 from splatkit.io.scene import save_scene
 
@@ -166,7 +166,7 @@ def _mask(posed: Posed, undistort: Undistortion, folder: Path) -> Path | None:
         return target
     mask = undistort.mask
     if posed.mask_path is not None:
-        given = read_image(posed.mask_path, upright=posed.upright)[..., :3].max(2)
+        given = read_mask(posed.mask_path, posed.path, upright=posed.upright)
         lens = undistort.lens
         if given.shape != (lens.height, lens.width):
             given = resize_area(given, lens.width, lens.height)

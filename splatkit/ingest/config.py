@@ -18,6 +18,8 @@ class IngestConfig:
     """File with the names of the photos to hold out, one a line; replaces --test-every."""
     model: Path | None = None
     """COLMAP model folder of these photos, to use instead of running structure from motion."""
+    frames: int | None = None
+    """Frames to take of a video; the camera's motion decides when not given."""
     max_image_size: int = 1600
     """Long side, pixels, at which features are looked for."""
     max_features: int = 8192
@@ -28,9 +30,15 @@ class IngestConfig:
     """Of the random choices in structure from motion."""
 
     def __post_init__(self) -> None:
-        least_values = {"test_every": 0, "max_image_size": 64, "max_features": 64, "threads": 0}
+        least_values = {
+            "test_every": 0,
+            "max_image_size": 64,
+            "max_features": 64,
+            "threads": 0,
+            "frames": 3,
+        }
         for name, least in least_values.items():
             value = getattr(self, name)
-            if value < least:
+            if value is not None and value < least:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option}: expected {least} or more, got {value}")

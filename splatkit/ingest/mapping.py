@@ -11,7 +11,8 @@ from splatkit.ingest.judge import without
 from splatkit.ingest.ladder import Candidate, climb
 from splatkit.ingest.prepare import Prepared, prepare_photos
 from splatkit.ingest.reasons import reasons_for
-from splatkit.ingest.sources import Cameras, Posed
+from splatkit.ingest.sources import Cameras, Posed, Source
+from splatkit.ingest.twins import find_twins
 
 _FEWEST = 3
 _SHOOT = (
@@ -21,16 +22,14 @@ _SHOOT = (
 
 
 def place_cameras(
-    folder: Path, names: list[str], work: Path, config: IngestConfig, video: bool = False
+    source: Source, work: Path, config: IngestConfig
 ) -> Generator[Event, None, Cameras]:
     """Find the cameras of photos by structure from motion.
 
     Args:
-        folder: where the photos are.
-        names: the photos, relative to ``folder``, sorted.
+        source: the photos.
         work: folder for what has to survive an interruption; made where missing.
         config: sizes, numbers of features, threads, seed.
-        video: whether the photos are frames of one video, in order.
 
     Returns:
         Cameras in the frame and scale that the reconstruction happened to choose.
@@ -39,13 +38,17 @@ def place_cameras(
         SplatkitError: too few photos, nothing placed, or the mapper ended unexpectedly.
     """
     missing: dict[str, str] = {}
-    prepared = yield from prepare_photos(folder, names, work / "photos", config, missing)
+    folder = source.folder
+    twins = find_twins(folder, source.names)
+    missing |= {name: f"duplicate: the same picture as {other}" for name, other in twins.items()}
+    names = [name for name in source.names if name not in twins]
+    prepared = yield from prepare_photos(folder, names, work, config, missing, source.masks)
     if len(prepared) < _FEWEST:
         raise SplatkitError(
             f"{folder}: expected at least {_FEWEST} readable photos of one scene, got "
             f"{len(prepared)}; 20 or more are needed for a good result: {_SHOOT}"
         )
-    found = yield from climb(work, prepared, config, video)
+    found = yield from climb(work, prepared, config, video=source.kind == "video")
     best = found.best
     if best is None or len(best.verdict.trusted) < _FEWEST:
         raise SplatkitError(
@@ -68,5 +71,5 @@ def _cameras(
         if image is not None:
             lens = model.cameras[image.camera_id].resized(photo.info.width, photo.info.height)
             path, pose = folder / photo.name, image.camera_from_world
-            posed.append(Posed(photo.name, path, lens, image.camera_id, pose))
+            posed.append(Posed(photo.name, path, lens, image.camera_id, pose, photo.mask))
     return Cameras(posed, model.points, model.colors, dict(sorted(missing.items())))

@@ -11,6 +11,7 @@ from typing import Any
 from splatkit.core import Event, Note, SplatkitError, UsageError
 from splatkit.ingest.build import IMAGES, MASKS, build_scene
 from splatkit.ingest.config import IngestConfig
+from splatkit.ingest.frames import extract_frames
 from splatkit.ingest.mapping import place_cameras
 from splatkit.ingest.sources import Source, find_source
 from splatkit.ingest.split import choose_held_out
@@ -19,6 +20,7 @@ from splatkit.io.scene import POINTS_FILE, SCENE_FILE, load_scene
 
 STATE_FILE = "ingest.json"
 WORK = "work"
+FRAMES = "frames"
 
 
 def ingest(
@@ -30,7 +32,8 @@ def ingest(
     that was stopped goes on at the stage where it stopped.
 
     Args:
-        source: a folder of photos, a COLMAP project, or a folder or file of transforms.json.
+        source: a folder of photos, a video, a COLMAP project, or a folder or file of
+            transforms.json.
         out: the scene folder to make.
         config: what can be set.
 
@@ -45,17 +48,18 @@ def ingest(
         found = find_source(source, config)
     except OSError as error:
         raise SplatkitError(f"{source}: cannot be read ({error.strerror})") from error
+    _claim(out)
+    if found.videos:
+        found = yield from _frames(found, out, config)
     held_out = choose_held_out(found.names, config, found.held_out)
     state = _state(source, found, held_out, config)
     if _is_current(out, state):
         yield Note(f"{out}: the scene is there already and its photos have not changed")
         return out
-    cameras_from = "; where they were taken is computed" if found.cameras is None else ""
-    cameras_from = cameras_from or f" with cameras from a {found.kind}"
-    yield Note(f"Found {len(found.names)} photos{cameras_from}")
+    yield Note(_what_was_found(found))
     cameras = found.cameras
     if cameras is None:
-        cameras = yield from place_cameras(found.folder, found.names, out / WORK, config)
+        cameras = yield from place_cameras(found, out / WORK, config)
     yield from build_scene(cameras, held_out, out, config.threads)
     scene = load_scene(out)
     for name, reason in scene.missing.items():
@@ -73,16 +77,42 @@ def ingest(
     return out
 
 
+def _frames(found: Source, out: Path, config: IngestConfig) -> Generator[Event, None, Source]:
+    """The video as a source of photos: its chosen frames."""
+    names = yield from extract_frames(found.videos, out / FRAMES, config.frames)
+    return Source("video", out / FRAMES, names, videos=found.videos)
+
+
+def _what_was_found(found: Source) -> str:
+    words = [f"Found {len(found.names)} {'frames' if found.videos else 'photos'}"]
+    if found.masks:
+        words.append(f"with masks for {len(found.masks)} of them")
+    if found.cameras is None:
+        return f"{' '.join(words)}; where they were taken is computed"
+    masked = sum(posed.mask_path is not None for posed in found.cameras.posed)
+    words += [f"with masks for {masked} of them and"] if masked else ["with"]
+    return f"{' '.join(words)} cameras from a {found.kind}"
+
+
+def _claim(out: Path) -> None:
+    """Make sure that ``out`` is new or ours, and ours from now on."""
+    if (out / STATE_FILE).is_file():
+        return
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out}: expected a new folder or one made by splatkit, got another one")
+    write_json(out / STATE_FILE, {})
+
+
 def _state(
     source: Path, found: Source, held_out: frozenset[str], config: IngestConfig
 ) -> dict[str, Any]:
     """All that the result depends on, in values that JSON can hold."""
     files = []
-    for name in found.names:
+    for name in (*found.names, *found.masks.values()):
         path = found.folder / name
         # A frame of transforms.json may be named outside the folder or not exist.
         stat = path.stat() if path.is_file() else None
-        files.append([name, stat.st_size, stat.st_mtime_ns] if stat else [name])
+        files.append([str(name), stat.st_size, stat.st_mtime_ns] if stat else [str(name)])
     settings = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in dataclasses.asdict(config).items()
@@ -100,15 +130,12 @@ def _state(
 def _is_current(out: Path, state: dict[str, Any]) -> bool:
     """Whether ``out`` holds the finished scene; makes it ready for the work otherwise."""
     file = out / STATE_FILE
-    if file.is_file():
-        if read_json(file) == state:
-            remove_leftovers(out)
-            return (out / SCENE_FILE).is_file()
-        for name in (SCENE_FILE, POINTS_FILE):
-            (out / name).unlink(missing_ok=True)
-        for name in (IMAGES, MASKS, WORK):
-            shutil.rmtree(out / name, ignore_errors=True)
-    elif out.exists() and any(out.iterdir()):
-        raise UsageError(f"{out}: expected a new folder or one made by splatkit, got another one")
+    if read_json(file) == state:
+        remove_leftovers(out)
+        return (out / SCENE_FILE).is_file()
+    for name in (SCENE_FILE, POINTS_FILE):
+        (out / name).unlink(missing_ok=True)
+    for name in (IMAGES, MASKS, WORK):
+        shutil.rmtree(out / name, ignore_errors=True)
     write_json(file, state)
     return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,12 @@ from splatkit.io.images import (
     fit_within,
     read_image,
     read_info,
+    read_mask,
     resize_area,
     write_image,
 )
 
+PHOTOS, MASKS = "photos", "masks"
 DEFAULT_FOCAL = 1.2
 """Focal length over the long side where EXIF says nothing: what phones have."""
 
@@ -40,18 +42,35 @@ class Prepared:
     width: int
     """Of the copy."""
     height: int
+    mask: Path | None = None
+    """The user's mask of the photo."""
 
 
 def prepare_photos(
-    folder: Path, names: list[str], copies: Path, config: IngestConfig, missing: dict[str, str]
+    folder: Path,
+    names: list[str],
+    work: Path,
+    config: IngestConfig,
+    missing: dict[str, str],
+    masks: Mapping[str, Path],
 ) -> Generator[Event, None, list[Prepared]]:
-    """Upright 8-bit copies of a size for feature detection; ``missing`` collects the others."""
+    """Upright 8-bit copies of a size for feature detection, and masks where there are any.
+
+    Args:
+        folder: where the photos are.
+        names: the photos, relative to it.
+        work: receives ``photos`` and ``masks``.
+        config: size of the copies, threads.
+        missing: collects the photos that cannot be read: name -> reason.
+        masks: photo name -> its mask.
+    """
+    copies = work / PHOTOS
     copies.mkdir(parents=True, exist_ok=True)
     prepared = []
 
     def prepare(name: str) -> Prepared | SplatkitError:
         try:
-            return _copy(folder, name, copies, config.max_image_size)
+            return _copy(folder / name, name, work, config.max_image_size, masks.get(name))
         except _UnreadableError as error:
             return error
 
@@ -73,8 +92,7 @@ class _UnreadableError(SplatkitError):
     """One photo is at fault, not the work as a whole."""
 
 
-def _copy(folder: Path, name: str, copies: Path, longest: int) -> Prepared:
-    source = folder / name
+def _copy(source: Path, name: str, work: Path, longest: int, mask: Path | None) -> Prepared:
     try:
         info = read_info(source)
         width, height = fit_within(info.width, info.height, longest)
@@ -82,9 +100,13 @@ def _copy(folder: Path, name: str, copies: Path, longest: int) -> Prepared:
         copy = name if source.suffix.lower() in (".jpg", ".jpeg", ".png") else f"{name}.jpg"
         # The mapper's lists of pairs are separated by blanks.
         copy = copy.replace(" ", "%20")
-        target = copies / copy
+        target = work / PHOTOS / copy
         # Reading every photo here finds the damaged ones before an hour of work.
-        image = read_image(target if target.is_file() else source)
+        masked = mask is not None or info.transparent
+        image = read_image(target if target.is_file() and not masked else source)
+        if masked:
+            small = resize_area(image, width, height)
+            _write_mask(source, small, mask, work / MASKS / f"{copy}.png")
     except SplatkitError as error:
         raise _UnreadableError(str(error)) from error
     small = resize_area(_opaque(image), width, height)
@@ -93,7 +115,18 @@ def _copy(folder: Path, name: str, copies: Path, longest: int) -> Prepared:
             link_or_copy(source, target)
         else:
             write_image(target, small)
-    return Prepared(name, copy, info, look_at_photo(small), width, height)
+    return Prepared(name, copy, info, look_at_photo(small), width, height, mask)
+
+
+def _write_mask(source: Path, image: np.ndarray, mask: Path | None, target: Path) -> None:
+    """Black where no features are to be looked for: masked by the user, or transparent."""
+    height, width = image.shape[:2]
+    counts = np.full((height, width), 255, np.uint8)
+    if mask is not None:
+        counts = np.minimum(counts, resize_area(read_mask(mask, source), width, height))
+    if image.shape[2] == 4:
+        counts = np.minimum(counts, image[..., 3])
+    write_image(target, np.where(counts < 128, 0, 255).astype(np.uint8))
 
 
 def _opaque(image: np.ndarray) -> np.ndarray:

@@ -16,9 +16,10 @@ from splatkit.ingest.config import IngestConfig
 from splatkit.io.colmap import ColmapModel, find_model, read_model
 from splatkit.io.images import list_images
 from splatkit.io.lenses import Lens
+from splatkit.io.masks import find_masks, without_masks
 from splatkit.io.transforms import find_transforms, read_frames
+from splatkit.io.video_frames import SUFFIXES as VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts"))
 _PHOTO_FOLDERS = ("images", "input", "photos", "rgb")
 _SHRUNK_FOLDERS = ("images_2", "images_4", "images_8")
 
@@ -57,7 +58,7 @@ class Source:
     """What was found."""
 
     kind: str
-    """"photos", "COLMAP model" or "transforms.json"."""
+    """"photos", "video", "COLMAP model" or "transforms.json"."""
     folder: Path
     """Where the photos are; names are relative to it."""
     names: list[str]
@@ -66,6 +67,10 @@ class Source:
     """The data set's own test split."""
     cameras: Cameras | None = None
     """None where structure from motion has to find them."""
+    videos: list[Path] = field(default_factory=list)
+    """Of the kind "video": the files whose frames become the photos."""
+    masks: dict[str, Path] = field(default_factory=dict)
+    """Photo name -> its mask, where photos have no cameras yet."""
 
 
 def find_source(path: Path, config: IngestConfig) -> Source:
@@ -79,12 +84,9 @@ def find_source(path: Path, config: IngestConfig) -> Source:
         raise UsageError(f"{path}: expected a folder of photos, but nothing is there")
     if path.is_file():
         if path.suffix.lower() in VIDEO_SUFFIXES:
-            raise UsageError(
-                f"{path}: videos are not read yet; extract about 100 sharp frames into a folder "
-                "and give that folder"
-            )
+            return Source("video", path.parent, [], videos=[path])
         if path.suffix.lower() != ".json":
-            raise UsageError(f"{path}: expected a folder of photos or a transforms.json")
+            raise UsageError(f"{path}: expected a folder of photos, a video or a transforms.json")
     if config.model is not None:
         model = find_model(config.model)
         if model is None:
@@ -93,22 +95,24 @@ def find_source(path: Path, config: IngestConfig) -> Source:
     if find_transforms(path):
         return _transforms_source(path)
     if path.is_file():
-        raise UsageError(f"{path}: expected a folder of photos or a transforms.json")
+        raise UsageError(f"{path}: expected a folder of photos, a video or a transforms.json")
     model = find_model(path)
     if model is not None:
         return _colmap_source(_photo_folder(path), model)
     folder = _photo_folder(path)
-    names = list_images(folder)
+    names = without_masks(list_images(folder))
     if not names:
-        videos = sorted(p.name for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
-        more = f" (videos such as {videos[0]} are not read yet)" if videos else ""
-        raise SplatkitError(f"{path}: expected photos (JPEG, PNG, HEIC, ...), found none{more}")
-    return Source("photos", folder, names)
+        videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+        if not videos:
+            raise SplatkitError(f"{path}: expected photos (JPEG, PNG, HEIC, ...), found none")
+        return Source("video", path, [], videos=videos)
+    return Source("photos", folder, names, masks=find_masks(folder, names))
 
 
 def cameras_of_model(model: ColmapModel, folder: Path, names: list[str], reason: str) -> Cameras:
     """The cameras that a COLMAP model gives to photos of a folder."""
     by_name = {image.name: image for image in model.images}
+    masks = find_masks(folder, names)
     # A model made from a folder above or below names the same files in another way.
     known = set(names)
     if not known & set(by_name):
@@ -121,6 +125,7 @@ def cameras_of_model(model: ColmapModel, folder: Path, names: list[str], reason:
             lens=model.cameras[image.camera_id],
             camera_id=image.camera_id,
             camera_from_source=image.camera_from_world,
+            mask_path=masks.get(name),
             upright=False,
         )
         for name, image in sorted(by_name.items())
@@ -143,7 +148,7 @@ def _photo_folder(path: Path) -> Path:
 
 def _colmap_source(folder: Path, model_folder: Path) -> Source:
     model = read_model(model_folder)
-    names = list_images(folder)
+    names = without_masks(list_images(folder))
     cameras = cameras_of_model(model, folder, names, "not in the COLMAP model")
     if not cameras.posed:
         raise SplatkitError(

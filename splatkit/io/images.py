@@ -130,6 +130,30 @@ def read_info(path: Path) -> PhotoInfo:
     )
 
 
+def read_mask(path: Path, photo: Path, *, upright: bool = True) -> np.ndarray:
+    """Read the mask of a photo: [H,W] uint8, 0 where the photo does not count.
+
+    A mask that has the shape of the photo as it is stored is turned with it.
+
+    Args:
+        path: the mask.
+        photo: the photo that it belongs to.
+        upright: as for ``read_image``, of the photo.
+
+    Raises:
+        SplatkitError: either cannot be read.
+    """
+    mask = read_image(path)[..., :3].max(2)
+    with _open(photo) as image:
+        turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+        stored = image.size[0] > image.size[1]
+    if upright and turn in (5, 6, 7, 8) and stored == (mask.shape[1] > mask.shape[0]):
+        turned = Image.fromarray(mask)
+        turned.getexif()[ExifTags.Base.Orientation] = turn
+        mask = np.asarray(ImageOps.exif_transpose(turned))
+    return np.ascontiguousarray(mask)
+
+
 def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Shrink [H,W,...] to ``height`` x ``width``, each new pixel the mean of those it covers."""
     if image.shape[1] == width and image.shape[0] == height:

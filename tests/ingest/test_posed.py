@@ -239,7 +239,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path):
         (tmp_path / "nowhere", UsageError, "nothing is there"),
         (tmp_path / "empty", SplatkitError, r"empty: expected photos \(JPEG, PNG, HEIC"),
         (tmp_path / "notes.txt", UsageError, "expected a folder of photos"),
-        (tmp_path / "film.mp4", UsageError, "videos are not read yet; extract"),
+        (tmp_path / "film.mp4", SplatkitError, "expected a video, got a damaged file"),
         (tmp_path / "p", SplatkitError, "none of its 3 photos is among the 3"),
     ]
     for source, kind, words in cases:
