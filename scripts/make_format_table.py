@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).parent / "bench"))
 from formats import copy, seconds
 
 from splatkit.core import Gaussians, UsageError
+from splatkit.edit.decimate import views_around
 from splatkit.export.convert import check_views, photo_cameras
 from splatkit.export.opening import OpenScene, open_scene
 from splatkit.export.prepare import ExportOptions
 from splatkit.export.proof import prove
-from splatkit.edit.decimate import views_around
 from splatkit.io.registry import FORMATS, Format
 from splatkit.render import render
 
