@@ -8,6 +8,7 @@ was made for, which is that of a PLY exported from there.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 from splatkit.core import Cameras, SplatkitError, intrinsics
-from splatkit.io.files import read_json
+from splatkit.io.files import read_json, write_text
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 _MAX_VIEWS = 100_000
@@ -33,6 +34,10 @@ class CameraPath:
     """float64, in the order of the walk."""
     fps: float
     """Views a second."""
+    keyframes: Cameras | None = None
+    """float64; the views that the walk was made from, where they are known."""
+    loop: bool = False
+    """Whether the walk goes on from its end to its beginning."""
 
 
 def read_camera_path(path: Path) -> CameraPath:
@@ -62,14 +67,75 @@ def read_camera_path(path: Path) -> CameraPath:
         ) from error
     if not (math.isfinite(fps) and fps > 0):
         raise SplatkitError(f"{path}: expected a positive fps, got {fps}")
-    return CameraPath(
-        Cameras(
-            torch.from_numpy(np.stack([matrix for matrix, _ in cameras])),
-            torch.stack([intrinsics(focal, focal, width / 2, height / 2) for _, focal in cameras]),
-            width,
-            height,
-        ),
-        fps,
+    keyframes = _keyframes(path, told, width, height)
+    whole = _batch(cameras, width, height)
+    return CameraPath(whole, fps, keyframes, told.get("is_cycle") is True)
+
+
+def write_camera_path(walk: CameraPath, path: Path) -> None:
+    """Write a camera path as nerfstudio's viewer does; it opens there, too."""
+    write_text(path, dumps(walk))
+
+
+def dumps(walk: CameraPath) -> str:
+    """The text of a camera path's file."""
+    cameras = walk.cameras
+    document = {
+        "camera_type": "perspective",
+        "render_width": cameras.width,
+        "render_height": cameras.height,
+        "fps": walk.fps,
+        "seconds": len(cameras) / walk.fps,
+        "is_cycle": walk.loop,
+        "keyframes": [
+            {"matrix": matrix, "fov": fov, "aspect": cameras.width / cameras.height}
+            for matrix, fov in _told(walk.keyframes)
+        ],
+        "camera_path": [
+            {"camera_to_world": matrix, "fov": fov, "aspect": cameras.width / cameras.height}
+            for matrix, fov in _told(cameras)
+        ],
+    }
+    return json.dumps(document)
+
+
+def _told(cameras: Cameras | None) -> list[tuple[list[float], float]]:
+    """camera_to_world row by row, OpenGL axes, and the vertical field of view in degrees."""
+    if cameras is None:
+        return []
+    matrices = np.linalg.inv(cameras.viewmats.double().numpy()) @ _FLIP
+    focals = cameras.Ks[:, 1, 1].double().numpy()
+    fovs = np.degrees(2 * np.arctan(0.5 * cameras.height / focals))
+    return [
+        (matrix.flatten().tolist(), float(fov)) for matrix, fov in zip(matrices, fovs, strict=True)
+    ]
+
+
+def _keyframes(path: Path, told: dict[str, Any], width: int, height: int) -> Cameras | None:
+    """The views that a walk was made from; None where the file has none."""
+    views = told.get("keyframes")
+    if not isinstance(views, list) or not views:
+        return None
+    fov = told.get("default_fov")
+    try:
+        found = [
+            _view({"camera_to_world": view["matrix"], "fov": view.get("fov") or fov}, width, height)
+            for view in views[:_MAX_VIEWS]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError, np.linalg.LinAlgError) as error:
+        raise SplatkitError(
+            f"{path}: expected keyframes of matrix and fov "
+            f"({type(error).__name__}: {str(error)[:100]})"
+        ) from error
+    return _batch(found, width, height)
+
+
+def _batch(views: list[tuple[np.ndarray, float]], width: int, height: int) -> Cameras:
+    return Cameras(
+        torch.from_numpy(np.stack([matrix for matrix, _ in views])),
+        torch.stack([intrinsics(focal, focal, width / 2, height / 2) for _, focal in views]),
+        width,
+        height,
     )
 
 

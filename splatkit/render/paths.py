@@ -72,22 +72,22 @@ def captured(cameras: Cameras, frames: int, width: int, height: int) -> Cameras:
     _check_path(cameras, frames)
     views = cameras[_walking_order(cameras.positions.double())]
     positions = views.positions.double()
-    quats = _aligned(quat_from_rotation(views.viewmats[:, :3, :3].double().mT))
+    quats = aligned(quat_from_rotation(views.viewmats[:, :3, :3].double().mT))
     count = len(views)
     if count == 1:
         place = torch.zeros(frames, dtype=torch.float64)
     else:
         fine = torch.linspace(0, count - 1, 64 * (count - 1) + 1, dtype=torch.float64)
-        curve = _catmull_rom(positions, fine)
+        curve = catmull_rom(positions, fine)
         steps = (curve[1:] - curve[:-1]).norm(dim=-1)
         # Views taken from one spot still take their time: rotation counts as way, too.
-        rotations = _rotation_spline(quats, fine)
+        rotations = rotation_spline(quats, fine)
         turns = (rotations[1:] - rotations[:-1]).norm(dim=-1)
         length = steps / steps.sum().clamp_min(1e-12) + turns / turns.sum().clamp_min(1e-12)
         way = torch.cat((length.new_zeros(1), length.cumsum(0)))
-        place = _interpolate(torch.linspace(0, float(way[-1]), frames).double(), way, fine)
-    eyes = _catmull_rom(positions, place)
-    rotations = rotation_from_quat(_rotation_spline(quats, place)).mT
+        place = interpolate(torch.linspace(0, float(way[-1]), frames).double(), way, fine)
+    eyes = catmull_rom(positions, place)
+    rotations = rotation_from_quat(rotation_spline(quats, place)).mT
     viewmats = torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1)
     viewmats[:, :3, :3] = rotations
     viewmats[:, :3, 3] = -(rotations @ eyes[..., None]).squeeze(-1)
@@ -198,19 +198,19 @@ def _walking_order(positions: Tensor) -> Tensor:
     return own if length(own) <= 1.5 * length(near) else near
 
 
-def _aligned(quats: Tensor) -> Tensor:
+def aligned(quats: Tensor) -> Tensor:
     """The same rotations with signs such that neighbours are on one half of the sphere."""
     dots = (quats[1:] * quats[:-1]).sum(-1)
     signs = torch.where(dots < 0, -1.0, 1.0).to(quats.dtype).cumprod(0)
     return torch.cat((quats[:1], quats[1:] * signs[:, None]))
 
 
-def _rotation_spline(quats: Tensor, place: Tensor) -> Tensor:
+def rotation_spline(quats: Tensor, place: Tensor) -> Tensor:
     """[P,4] unit quaternions at fractional positions of a sign-aligned sequence."""
-    return torch.nn.functional.normalize(_catmull_rom(quats, place), dim=-1)
+    return torch.nn.functional.normalize(catmull_rom(quats, place), dim=-1)
 
 
-def _catmull_rom(points: Tensor, place: Tensor) -> Tensor:
+def catmull_rom(points: Tensor, place: Tensor) -> Tensor:
     """[P,D] centripetal Catmull-Rom spline at fractional positions (Barry and Goldman 1988)."""
     count = len(points)
     if count == 1:
@@ -230,7 +230,7 @@ def _catmull_rom(points: Tensor, place: Tensor) -> Tensor:
     return ((t2 - t) * b1 + (t - t1) * b2) / (t2 - t1)
 
 
-def _interpolate(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+def interpolate(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     """Piecewise linear function through (xs, ys), xs rising."""
     right = torch.searchsorted(xs, x).clamp(1, len(xs) - 1)
     x0, x1 = xs[right - 1], xs[right]

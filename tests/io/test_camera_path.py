@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import av
 import pytest
@@ -12,7 +13,7 @@ import torch
 from splatkit.core import SplatkitError, drain
 from splatkit.export import RenderOptions, open_scene, render_scene
 from splatkit.io import write_gaussians
-from splatkit.io.camera_path import read_camera_path
+from splatkit.io.camera_path import read_camera_path, write_camera_path
 from tests.scenes import ball_over_floor
 
 
@@ -77,3 +78,28 @@ def test_faults_are_named(tmp_path, changes, message):
     with pytest.raises(SplatkitError, match=message) as caught:
         read_camera_path(tmp_path / "a.json")
     assert "\n" not in str(caught.value)
+
+
+def test_a_path_that_is_written_is_read_again(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(told()))
+    first = read_camera_path(tmp_path / "a.json")
+    assert first.keyframes is None
+    kept = replace(first, keyframes=first.cameras[:1], loop=True)
+    write_camera_path(kept, tmp_path / "b.json")
+    again = read_camera_path(tmp_path / "b.json")
+    assert (again.fps, again.loop) == (12, True)
+    torch.testing.assert_close(again.cameras.viewmats, first.cameras.viewmats)
+    torch.testing.assert_close(again.cameras.Ks, first.cameras.Ks)
+    torch.testing.assert_close(again.keyframes.viewmats, first.cameras.viewmats[:1])
+    # What nerfstudio reads: the very numbers that its own file had.
+    ours = json.loads((tmp_path / "b.json").read_text())
+    for mine, theirs in zip(ours["camera_path"], told()["camera_path"], strict=True):
+        assert mine["camera_to_world"] == pytest.approx(theirs["camera_to_world"])
+        assert mine["fov"] == pytest.approx(theirs["fov"])
+
+
+def test_broken_keyframes_are_told(tmp_path):
+    for keyframes in ([{"fov": 3}], [3], [{"matrix": [1, 2], "fov": 50}]):
+        (tmp_path / "a.json").write_text(json.dumps(told(keyframes=keyframes)))
+        with pytest.raises(SplatkitError, match="expected keyframes"):
+            read_camera_path(tmp_path / "a.json")
