@@ -15,6 +15,7 @@ namespace nb = nanobind;
 void bind_raster(nb::module_ &module);
 void bind_step(nb::module_ &module);
 void bind_triangles(nb::module_ &module);
+void bind_upscale(nb::module_ &module);
 
 NB_MODULE(_native, module) {
   using namespace splatkit;
@@ -44,4 +45,5 @@ NB_MODULE(_native, module) {
   bind_raster(module);
   bind_step(module);
   bind_triangles(module);
+  bind_upscale(module);
 }

@@ -155,7 +155,7 @@ struct Binder {
                     bool smooth_cutoff, Out<4> rgb, Out<3> alpha, MaybeOut<4> channel_image,
                     MaybeOut<3> depth_median, MaybeOut<1> weight_sum, MaybeOut<1> weight_max,
                     Maybe<int32_t, 1> weight_count, Maybe<int32_t, 4> top_ids,
-                    MaybeOut<4> top_weights) {
+                    MaybeOut<4> top_weights, MaybeOut<4> rgb_dx, MaybeOut<4> rgb_dy) {
     auto a = arguments(records, gaussian_ids, camera_ids, (int)rgb.shape(0), (int)rgb.shape(2),
                        (int)rgb.shape(1));
     a.channels = data(channels);
@@ -172,6 +172,8 @@ struct Binder {
     a.gaussians = weight_sum ? (int64_t)weight_sum->shape(0) : 0;
     a.top_ids = data(top_ids);
     a.top_weights = data(top_weights);
+    a.rgb_dx = data(rgb_dx);
+    a.rgb_dy = data(rgb_dy);
     a.top_k = top_ids ? (int)top_ids->shape(3) : 0;
     nb::gil_scoped_release release;
     if constexpr (sizeof(S) == sizeof(float))
@@ -217,13 +219,13 @@ struct Binder {
                nb::arg("v_sh").none(), nb::arg("v_viewmats").none(),
                "Add the gradients of the Gaussians' parameters and of the cameras.");
     module.def("bin", &bin, "Sort records into tiles.");
-    module.def("blend", &blend, nb::arg("blending"), nb::arg("records"), nb::arg("gaussian_ids"),
-               nb::arg("camera_ids"), nb::arg("channels").none(), nb::arg("background"),
-               nb::arg("smooth_cutoff"), nb::arg("rgb"), nb::arg("alpha"),
-               nb::arg("channel_image").none(), nb::arg("depth_median").none(),
-               nb::arg("weight_sum").none(), nb::arg("weight_max").none(),
-               nb::arg("weight_count").none(), nb::arg("top_ids").none(),
-               nb::arg("top_weights").none(), "Blend binned records.");
+    module.def(
+        "blend", &blend, nb::arg("blending"), nb::arg("records"), nb::arg("gaussian_ids"),
+        nb::arg("camera_ids"), nb::arg("channels").none(), nb::arg("background"),
+        nb::arg("smooth_cutoff"), nb::arg("rgb"), nb::arg("alpha"), nb::arg("channel_image").none(),
+        nb::arg("depth_median").none(), nb::arg("weight_sum").none(), nb::arg("weight_max").none(),
+        nb::arg("weight_count").none(), nb::arg("top_ids").none(), nb::arg("top_weights").none(),
+        nb::arg("rgb_dx").none(), nb::arg("rgb_dy").none(), "Blend binned records.");
     module.def("blend_adj", &blend_adj, nb::arg("blending"), nb::arg("records"),
                nb::arg("gaussian_ids"), nb::arg("camera_ids"), nb::arg("channels").none(),
                nb::arg("smooth_cutoff"), nb::arg("rgb"), nb::arg("alpha"),

@@ -64,13 +64,13 @@ struct Bins {
   std::vector<int32_t> histograms;
 };
 
-// One pass over tiles: `values` (3, 8 or 16) numbers per splat are blended at once, colours first
-// in the first pass, then channels; further channels take further passes.
+// One pass over tiles: `values` (3, 4, 8 or 16) numbers per splat are blended at once, colours
+// first in the first pass, then channels; further channels take further passes.
 struct BlendPass {
   const BlendArguments<float> *arguments;
   const Bins *bins;
   const float *values;  // [splats, count], or null: the packed colours
-  int count;            // 3, 8 or 16
+  int count;            // 3, 4, 8 or 16
   bool first;
   int channel_begin, channel_count;  // of the channels in this pass; they follow the colours
   InstanceStatistics *statistics;    // [instances] or null

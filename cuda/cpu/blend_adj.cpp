@@ -195,6 +195,8 @@ void gather_channels(const BlendPass &pass, int slot, int64_t first, int n) {
 void blend_adj_tile(const BlendPass &pass, int tile) {
   if (pass.count == 3)
     blend_adj_tile_values<3>(pass, tile);
+  else if (pass.count == 4)
+    blend_adj_tile_values<4>(pass, tile);
   else if (pass.count == 8)
     blend_adj_tile_values<8>(pass, tile);
   else

@@ -9,7 +9,7 @@
 namespace splatkit {
 namespace {
 
-constexpr int WIDTHS[] = {3, 8, 16};
+constexpr int WIDTHS[] = {3, 4, 8, 16};
 
 // Calls f(pass) for each pass that the channels need, with the values that it blends.
 template <class F>

@@ -149,6 +149,14 @@ Alpha alpha_at(const BlendArguments<S> &a, const Splat &splat, int x, int y) {
   return {dx, dy, raw, std::min(a.smooth_cutoff ? smooth_cutoff(raw) : raw, ALPHA_MAX)};
 }
 
+// Gradient of the blended alpha.
+ScreenGradient<S> gradient_of(const BlendArguments<S> &a, const Splat &splat, const Alpha &alpha) {
+  if (!(alpha.blended < ALPHA_MAX)) return {0, 0};
+  S slope = a.smooth_cutoff ? 0 : 1;
+  if (a.smooth_cutoff) smooth_cutoff_adj(alpha.raw, S(1), slope);
+  return alpha_gradient(splat.conic, alpha.dx, alpha.dy, slope * alpha.raw);
+}
+
 // Calls f(pixel, alpha, transmittance before) wherever a splat is blended, splats front to back.
 template <class F>
 void walk(const BlendArguments<S> &a, int camera, F &&f) {
@@ -205,6 +213,12 @@ void blend_plain(const BlendArguments<S> &a) {
     std::fill_n(a.top_ids, pixels * a.top_k, -1);
   }
   std::vector<S> transmittance(pixels, 1.0);
+  std::vector<ScreenGradient<S>> of_transmittance;
+  if (a.rgb_dx) {
+    std::fill_n(a.rgb_dx, 3 * pixels, 0.0);
+    std::fill_n(a.rgb_dy, 3 * pixels, 0.0);
+    of_transmittance.assign(pixels, ScreenGradient<S>{});
+  }
   for (int camera = 0; camera < a.cameras; ++camera)
     walk(a, camera, [&](int64_t row, int64_t pixel, const Alpha &alpha, S before) {
       const S *record = a.records + RECORD_SIZE * row;
@@ -213,6 +227,14 @@ void blend_plain(const BlendArguments<S> &a) {
       for (int c = 0; c < 3; ++c) a.rgb[3 * pixel + c] += weight * record[RECORD_COLOR + c];
       for (int c = 0; c < F; ++c)
         a.channel_image[F * pixel + c] += weight * a.channels[F * row + c];
+      if (a.rgb_dx) {
+        const ScreenGradient<S> of_weight = weight_gradient(
+            alpha.blended, gradient_of(a, prepare(a, row), alpha), before, of_transmittance[pixel]);
+        for (int c = 0; c < 3; ++c) {
+          a.rgb_dx[3 * pixel + c] += of_weight.x * record[RECORD_COLOR + c];
+          a.rgb_dy[3 * pixel + c] += of_weight.y * record[RECORD_COLOR + c];
+        }
+      }
       if (a.depth_median && before > 0.5) a.depth_median[pixel] = record[RECORD_DEPTH];
       const int32_t id = a.gaussian_ids[row];
       if (a.weight_sum) {
@@ -224,8 +246,13 @@ void blend_plain(const BlendArguments<S> &a) {
     });
   for (int64_t pixel = 0; pixel < pixels; ++pixel) {
     a.alpha[pixel] = 1 - transmittance[pixel];
-    for (int c = 0; c < 3; ++c)
-      a.rgb[3 * pixel + c] += transmittance[pixel] * a.background[3 * (pixel / image) + c];
+    for (int c = 0; c < 3; ++c) {
+      const S background = a.background[3 * (pixel / image) + c];
+      a.rgb[3 * pixel + c] += transmittance[pixel] * background;
+      if (!a.rgb_dx) continue;
+      a.rgb_dx[3 * pixel + c] += of_transmittance[pixel].x * background;
+      a.rgb_dy[3 * pixel + c] += of_transmittance[pixel].y * background;
+    }
   }
 }
 

@@ -48,6 +48,7 @@ struct BlendArguments {
   int32_t *weight_count;       // [N]
   int32_t *top_ids;            // [C,H,W,k]
   S *top_weights;              // [C,H,W,k]
+  S *rgb_dx, *rgb_dy;          // [C,H,W,3]; both or neither
 };
 
 template <class S>

@@ -15,6 +15,9 @@
 #ifndef SK_TOP_K
 #define SK_TOP_K 0
 #endif
+#ifndef SK_GRADIENT
+#define SK_GRADIENT 0
+#endif
 
 namespace splatkit {
 inline namespace SK_ISA {
@@ -73,6 +76,11 @@ struct PixelState {
   float sums[VALUES];
   float median;
   Top top;
+#if SK_GRADIENT
+  // With respect to the pixel's place: of the transmittance and of the colours' sums.
+  ScreenGradient<float> through;
+  float sums_dx[COLORS], sums_dy[COLORS];
+#endif
 };
 
 SK_DEVICE void write_checkpoint(const BlendParams &p, unsigned checkpoint, int sub, int lane,
@@ -97,6 +105,13 @@ SK_DEVICE void write_pixel(const BlendParams &p, const TilePlace &t, const Pixel
     if (c < p.channel_count)
       p.channel_image[p.num_channels * pixel.index + p.channel_begin + c] = state.sums[COLORS + c];
   if (SK_MEDIAN) p.depth_median[pixel.index] = state.median;
+#if SK_GRADIENT
+  const float *behind = p.background + 3 * t.camera;
+  for (int c = 0; c < COLORS; ++c) {
+    p.rgb_dx[3 * pixel.index + c] = fma(state.through.x, __ldg(behind + c), state.sums_dx[c]);
+    p.rgb_dy[3 * pixel.index + c] = fma(state.through.y, __ldg(behind + c), state.sums_dy[c]);
+  }
+#endif
 #pragma unroll
   for (int i = 0; i < SK_TOP_K; ++i) {
     p.top_weights[SK_TOP_K * pixel.index + i] = state.top.weights[i];
@@ -131,6 +146,10 @@ SK_GLOBAL(THREADS) blend(const BlendParams p) {
     for (int d = 0; d < VALUES; ++d) state.sums[d] = 0.0f;
     state.median = 0.0f;
     state.top.clear();
+#if SK_GRADIENT
+    state.through = {0.0f, 0.0f};
+    for (int c = 0; c < COLORS; ++c) state.sums_dx[c] = state.sums_dy[c] = 0.0f;
+#endif
     open = open || pixel.inside;
   }
   open = __any_sync(FULL_WARP, open);
@@ -180,9 +199,10 @@ SK_GLOBAL(THREADS) blend(const BlendParams p) {
           if (!(hits[k] >> j & 1)) continue;
           PixelState &state = states[k];
           const Pixel pixel(p, t, first_sub + k, lane);
-          const float e = exponent(s, pixel.center_x - s.x, pixel.center_y - s.y);
+          const float dx = pixel.center_x - s.x, dy = pixel.center_y - s.y;
+          const float e = exponent(s, dx, dy);
           if (!(e >= state.cut)) continue;
-          const float alpha = min(exp2_fast(e), (float)ALPHA_MAX);
+          const float raw = exp2_fast(e), alpha = min(raw, (float)ALPHA_MAX);
           const float before = state.transmittance, after = before * (1.0f - alpha);
           if (after <= (float)TRANSMITTANCE_MIN) {
             state.cut = never();
@@ -194,6 +214,16 @@ SK_GLOBAL(THREADS) blend(const BlendParams p) {
           staged.get_values(i, values);
 #pragma unroll
           for (int d = 0; d < VALUES; ++d) state.sums[d] = fma(weight, values[d], state.sums[d]);
+#if SK_GRADIENT
+          const float varying = raw < (float)ALPHA_MAX ? raw : 0.0f;
+          const ScreenGradient<float> of_weight = weight_gradient(
+              alpha, alpha_gradient(s.conic, dx, dy, varying), before, state.through);
+#pragma unroll
+          for (int c = 0; c < COLORS; ++c) {
+            state.sums_dx[c] = fma(of_weight.x, values[c], state.sums_dx[c]);
+            state.sums_dy[c] = fma(of_weight.y, values[c], state.sums_dy[c]);
+          }
+#endif
 #if SK_MEDIAN
           if (before > 0.5f) state.median = depths[i];
 #endif

@@ -65,6 +65,7 @@
 //   SK_MEDIAN         0    blend: 1 writes depth_median
 //   SK_WEIGHTS        0    blend: 1 writes weight_sum, weight_max, weight_count
 //   SK_TOP_K          0    blend: 0 to 32, writes top_ids, top_weights
+//   SK_GRADIENT       0    blend: 1 writes rgb_dx, rgb_dy
 //   SK_SCORES         0    blend_adj, gather_slots: 1 sums scores
 //   SK_ADJ_FORM       0    blend_adj: 0 lanes are pixels, 1 lanes are splats; both give the same
 //                          gradients, the faster one is found by timing a few steps
@@ -213,6 +214,8 @@ struct BlendParams {
   int *weight_count;               // [N] zeroed
   int *top_ids;                    // [C,H,W,SK_TOP_K]
   float *top_weights;              // [C,H,W,SK_TOP_K]
+  float *rgb_dx;                   // [C,H,W,3] with SK_GRADIENT, in the pass with colours
+  float *rgb_dy;                   // [C,H,W,3]
   float *checkpoints;     // [instance_capacity / SK_BUCKET + 1][D + 1][tile pixels], or null
                           // without SK_BUCKET
   int *checkpoint_tiles;  // [instance_capacity / SK_BUCKET + 1] out: tile of a checkpoint;

@@ -13,7 +13,18 @@ from splatkit.core.transforms import rotation_from_quat
 from splatkit.render.backends import Backend, ProjectOptions, get_backend
 from splatkit.render.screen import DEPTHS, BlendRequest, ScreenSplats
 
-OUTPUTS = ("rgb", "alpha", "depth", "depth_median", "normal", "features", "weights", "top_k")
+OUTPUTS = (
+    "rgb",
+    "alpha",
+    "depth",
+    "inverse_depth",
+    "depth_median",
+    "normal",
+    "features",
+    "weights",
+    "top_k",
+    "gradient",
+)
 ALPHA_FLOOR = 1e-10
 """Below this a pixel counts as empty: its depth and normal are 0."""
 
@@ -28,6 +39,8 @@ class Rendered:
     """[C,H,W] coverage 0..1."""
     depth: Tensor | None = None
     """[C,H,W] weighted mean of camera z, scene units; 0 where alpha is 0."""
+    inverse_depth: Tensor | None = None
+    """[C,H,W] weighted mean of 1 / camera z; 0 where alpha is 0."""
     depth_median: Tensor | None = None
     """[C,H,W] camera z where the transmittance crosses 0.5; 0 where alpha is 0; no gradient."""
     normal: Tensor | None = None
@@ -44,6 +57,10 @@ class Rendered:
     """[C,H,W,k] int32 Gaussians of largest weight, -1 where fewer than k."""
     top_weights: Tensor | None = None
     """[C,H,W,k] their weights."""
+    rgb_dx: Tensor | None = None
+    """[C,H,W,3] exact derivative of rgb with respect to x on the screen, 1 / pixel; no gradient."""
+    rgb_dy: Tensor | None = None
+    """[C,H,W,3] the same with respect to y."""
 
     def to(self, device: torch.device | str) -> Rendered:
         """The same images on another device."""
@@ -115,6 +132,7 @@ def render(
         depth_median="depth_median" in outputs,
         weights="weights" in outputs,
         top_k=top_k if "top_k" in outputs else 0,
+        gradient="gradient" in outputs,
     )
     packed = torch.cat(list(channels.values()), -1) if channels else None
     blended = backend.blend(
@@ -129,15 +147,19 @@ def render(
         weight_count=blended.weight_count,
         top_ids=blended.top_ids,
         top_weights=blended.top_weights,
+        rgb_dx=blended.rgb_dx,
+        rgb_dy=blended.rgb_dy,
     )
     if blended.channels is not None:
         sizes = [channel.shape[-1] for channel in channels.values()]
         images = dict(zip(channels, blended.channels.split(sizes, -1), strict=True))
         result.features = images.get("features")
-        if "depth" in images:
-            total = images["depth"][..., 0]
-            seen = blended.alpha > ALPHA_FLOOR
-            result.depth = torch.where(seen, total / torch.where(seen, blended.alpha, 1), 0)
+        for name in ("depth", "inverse_depth"):
+            if name in images:
+                total = images[name][..., 0]
+                seen = blended.alpha > ALPHA_FLOOR
+                mean = torch.where(seen, total / torch.where(seen, blended.alpha, 1), 0)
+                setattr(result, name, mean)
         if "normal" in images:
             total = images["normal"]
             length = total.square().sum(-1, keepdim=True)
@@ -176,6 +198,8 @@ def _gather_channels(
         raise UsageError("outputs: 'features' needs the argument features [N,F], got None")
     if "depth" in outputs:
         channels["depth"] = splats.records[:, DEPTHS : DEPTHS + 1]
+    if "inverse_depth" in outputs:
+        channels["inverse_depth"] = splats.records[:, DEPTHS : DEPTHS + 1].reciprocal()
     if "normal" in outputs:
         shortest = gaussians.log_scales.argmin(-1)[:, None, None].expand(-1, 3, 1)
         normals = rotation_from_quat(gaussians.quats).gather(-1, shortest).squeeze(-1)[ids]

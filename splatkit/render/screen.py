@@ -59,6 +59,7 @@ class BlendRequest:
     depth_median: bool = False
     weights: bool = False
     top_k: int = 0
+    gradient: bool = False
 
 
 @dataclass
@@ -84,3 +85,9 @@ class Blended:
     """[C,H,W,k] int32 Gaussians with the largest weights, largest first; -1 where fewer."""
     top_weights: Tensor | None = None
     """[C,H,W,k] their weights, 0 where fewer."""
+    rgb_dx: Tensor | None = None
+    """[C,H,W,3] derivative of rgb with respect to x of the pixel's place, 1 / pixel, background
+    included; 0 is taken for the derivative of a splat's alpha where it is clamped or cut; not
+    differentiable."""
+    rgb_dy: Tensor | None = None
+    """[C,H,W,3] the same with respect to y."""

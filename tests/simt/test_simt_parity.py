@@ -9,13 +9,23 @@ import pytest
 import torch
 
 from splatkit.core import Gaussians
+from splatkit.render import render
 from splatkit.render.backends import _cuda_ops
 from splatkit.render.backends._cuda_plan import Choice
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.backends.cuda import CudaBackend
 from splatkit.render.backends.torch_ref import TorchReference
 from splatkit.render.screen import Blended, BlendRequest, ScreenSplats
-from tests.render.cases import CASES, Case, Result, relative_l2, run, worst_over_rms
+from tests.render.cases import (
+    CASES,
+    Case,
+    Result,
+    cameras_around,
+    random_gaussians,
+    relative_l2,
+    run,
+    worst_over_rms,
+)
 from tests.simt.driver import SimtDriver
 
 TOLERANCES = {"depth": 1e-4, "normal": 1e-4, "depth_median": 1e-5, "weight_sum": 1e-3}
@@ -163,3 +173,24 @@ def test_deterministic_gradients_do_not_depend_on_order(
     assert gradients[0] is not None
     assert gradients[1] is not None
     assert torch.equal(gradients[0], gradients[1])
+
+
+def test_image_gradient(driver: SimtDriver) -> None:
+    case = named("odd size")
+    for outputs in (("gradient",), ("gradient", "inverse_depth")):
+        expected, got = (
+            render(
+                random_gaussians(case).to(dtype),
+                cameras_around(case).to(dtype),
+                background=torch.tensor([0.2, 0.5, 0.9], dtype=dtype),
+                outputs=outputs,
+                backend=backend,
+            )
+            for backend, dtype in (
+                (TorchReference(), torch.float64),
+                (CudaBackend(driver), torch.float32),
+            )
+        )
+        for name in ("rgb_dx", "rgb_dy"):
+            difference = (getattr(got, name) - getattr(expected, name)).abs()
+            assert (difference > 1e-4).double().mean() <= 1e-3

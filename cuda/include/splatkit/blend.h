@@ -43,6 +43,28 @@ SK_HD T exponent_at(const FoldedConic<T> &f, const ColumnExponent<T> &column, T 
   return fma(dy, fma(f.yy, dy, column.slope), column.base);
 }
 
+// Derivatives with respect to the pixel's place x, y on the screen.
+template <class T>
+struct ScreenGradient {
+  T x, y;
+};
+// Of alpha = 2^e at d = (dx, dy).
+template <class T>
+SK_HD ScreenGradient<T> alpha_gradient(const FoldedConic<T> &f, T dx, T dy, T alpha) {
+  const T scaled = alpha * T(1.0 / LOG2_E);
+  return {scaled * fma(f.xx + f.xx, dx, f.xy * dy), scaled * fma(f.yy + f.yy, dy, f.xy * dx)};
+}
+// Of the weight alpha T, T the transmittance in front of the splat; `of_before`, T's gradient,
+// becomes that of the transmittance behind it, T - alpha T.
+template <class T>
+SK_HD ScreenGradient<T> weight_gradient(T alpha, const ScreenGradient<T> &of_alpha, T before,
+                                        ScreenGradient<T> &of_before) {
+  const ScreenGradient<T> g = {fma(of_alpha.x, before, alpha * of_before.x),
+                               fma(of_alpha.y, before, alpha * of_before.y)};
+  of_before = {of_before.x - g.x, of_before.y - g.y};
+  return g;
+}
+
 // For tests: alpha falls to 0 by a cubic ramp between 2 ALPHA_MIN and ALPHA_MIN rather than by a
 // step, so that finite differences of whole renders exist.
 template <class T>

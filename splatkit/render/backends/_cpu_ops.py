@@ -206,6 +206,8 @@ def draw(
     if request.top_k:
         result.top_ids = torch.empty(*shape, request.top_k, dtype=torch.int32)
         result.top_weights = records.new_empty(*shape, request.top_k)
+    if request.gradient:
+        result.rgb_dx, result.rgb_dy = (records.new_empty(*shape, 3) for _ in range(2))
     given = (records, splats.gaussian_ids, splats.camera_ids)
     _native.bin(workspace, *given, splats.num_cameras, splats.width, splats.height)
     images = (getattr(result, field.name) for field in fields(Blended))

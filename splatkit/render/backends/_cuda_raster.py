@@ -314,6 +314,7 @@ def blend_options(frame: Frame, channels: ChannelPass, request: BlendRequest) ->
             "SK_MEDIAN": int(first and request.depth_median),
             "SK_WEIGHTS": int(first and request.weights),
             "SK_TOP_K": request.top_k if first else 0,
+            "SK_GRADIENT": int(first and request.gradient),
         }
     )
 
@@ -333,6 +334,9 @@ def allocate_blended(
     if request.top_k:
         result.top_ids = allocate("top_ids", *frame.shape, request.top_k, dtype=torch.int32)
         result.top_weights = allocate("top_weights", *frame.shape, request.top_k)
+    if request.gradient:
+        result.rgb_dx = allocate("rgb_dx", *frame.shape, 3)
+        result.rgb_dy = allocate("rgb_dy", *frame.shape, 3)
     return result
 
 
@@ -379,6 +383,8 @@ def blend(
                 "weight_count": out.weight_count if first else None,
                 "top_ids": out.top_ids if first else None,
                 "top_weights": out.top_weights if first else None,
+                "rgb_dx": out.rgb_dx if first else None,
+                "rgb_dy": out.rgb_dy if first else None,
                 "checkpoints": kept[-1].checkpoints,
                 "checkpoint_tiles": kept[-1].checkpoint_tiles,
                 "tile_ends": kept[-1].tile_ends,

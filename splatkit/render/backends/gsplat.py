@@ -131,7 +131,7 @@ class GsplatBackend:
         if request is not None and request != BlendRequest():
             raise SplatkitError(
                 "backend gsplat: it gives rgb, alpha, depth, normal and features, not "
-                "depth_median, weights or top_k; use another backend for these"
+                "depth_median, weights, top_k or gradient; use another backend for these"
             )
         records = splats.records
         values, behind = records[:, COLORS], background

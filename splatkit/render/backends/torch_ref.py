@@ -206,6 +206,10 @@ class TorchReference:
                     total.index_add_(0, ids, weights.sum(0))
                     count.index_add_(0, ids, (weights > 0).sum(0).int())
                     largest.scatter_reduce_(0, ids, weights.amax(0), "amax")
+            if request.gradient:
+                piece["rgb_dx"], piece["rgb_dy"] = self._rgb_gradient(
+                    records.detach(), x, y, background.detach()
+                )
             pieces.append(piece)
         return {
             name: torch.cat([p[name] for p in pieces]).unflatten(0, (height, width))
@@ -230,6 +234,21 @@ class TorchReference:
         before = torch.cat((torch.ones_like(after[:, :1]), after[:, :-1]), -1)
         # The product only falls, so the splat that ends a pixel also hides all behind it.
         return torch.where(after > c.transmittance_min, alphas * before, 0), after
+
+    def _rgb_gradient(
+        self, records: Tensor, x: Tensor, y: Tensor, background: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Derivatives [P,3] of rgb with respect to the pixels' x and y."""
+        with torch.enable_grad():
+            x, y = x.clone().requires_grad_(), y.clone().requires_grad_()
+            weights, _ = self._weights(records, x, y)
+            # A pixel depends on its own place alone, so the sum's gradient is each one's.
+            rgb = weights @ (records[:, COLORS] - background) + background
+            parts = [
+                torch.autograd.grad(rgb[:, c].sum(), (x, y), retain_graph=True) for c in range(3)
+            ]
+        dx, dy = (torch.stack(part, -1) for part in zip(*parts, strict=True))
+        return dx, dy
 
     def l1_ssim(
         self, rgb: Tensor, targets: Tensor, ssim_weight: float, mask: Tensor | None = None

@@ -1,0 +1,223 @@
+// Rows of a large image by Hermite interpolation of a small one, and their mixing with the past.
+//
+// A row is interpolated downward first, over the small image's width, then along itself.
+
+#include "upscale.h"
+
+#include "simd.h"
+#include "splatkit/upscale.h"
+
+namespace splatkit {
+inline namespace SK_ISA {
+namespace {
+
+constexpr int L = vfloat::size;
+
+// Between which samples a place lies.
+struct Cell {
+  int first;
+  float t;
+};
+SK_INLINE Cell cell_at(float place, int samples) {
+  int first = (int)(place < 0.0f ? 0.0f : place);
+  if (first > samples - 2) first = samples - 2;
+  return {first, place - (float)first};
+}
+SK_INLINE float place_of(int pixel, float step, float origin) {
+  return ((float)pixel + 0.5f) * step - origin;
+}
+
+struct VCells {
+  vint first;
+  vfloat t;
+};
+SK_INLINE VCells cells_at(vfloat place, int samples) {
+  const vfloat first = min(floor(max(place, vfloat(0.0f))), vfloat((float)(samples - 2)));
+  return {to_int(first), place - first};
+}
+SK_INLINE vfloat places_of(int pixel, float step, float origin) {
+  return fma(to_float(lane_ids() + vint(pixel)) + vfloat(0.5f), vfloat(step), vfloat(-origin));
+}
+
+// One row of the large image into `out`.
+void hermite_row(const HermiteArguments &a, int y, float *scratch, float *out) {
+  const SmallGrid &g = a.grid;
+  const int floats = 3 * g.width, pitch = floats + 64;
+  float *value = scratch + 16, *slope = value + pitch, *down = slope + pitch;
+  const Cell cell = cell_at(place_of(y, g.step, g.origin_y), g.height);
+  const Hermite<float> h = hermite(cell.t);
+  const int64_t row0 = (int64_t)cell.first * floats, row1 = row0 + floats;
+  for (int j = 0; j < floats; j += L) {
+    const int64_t n = floats - j;
+    const vfloat bend = fma(load_first(a.dy + row0 + j, n), vfloat(h.slope0),
+                            load_first(a.dy + row1 + j, n) * vfloat(h.slope1));
+    store(down + j, bend);
+    store(value + j, fma(load_first(a.rgb + row0 + j, n), vfloat(h.value0),
+                         fma(load_first(a.rgb + row1 + j, n), vfloat(h.value1), bend)));
+  }
+  for (int c = 0; c < 3; ++c) {
+    down[c - 3] = down[c];
+    down[floats + c] = down[floats - 3 + c];
+  }
+  // The mixed derivative is the slope along the row of what bends downward.
+  for (int j = 0; j < floats; j += L) {
+    const int64_t n = floats - j;
+    const vfloat mixed = (load(down + j + 3) - load(down + j - 3)) * vfloat(0.5f);
+    store(slope + j, fma(load_first(a.dx + row0 + j, n), vfloat(h.value0),
+                         fma(load_first(a.dx + row1 + j, n), vfloat(h.value1), mixed)));
+  }
+  for (int x = 0; x < a.width; x += L) {
+    const VCells cells = cells_at(places_of(x, g.step, g.origin_x), g.width);
+    const Hermite<vfloat> w = hermite(cells.t);
+    const vint first = cells.first * vint(3);
+    alignas(64) float planes[3][L];
+    for (int c = 0; c < 3; ++c) {
+      vfloat sum = gather(value + c, first) * w.value0;
+      sum = fma(gather(value + c + 3, first), w.value1, sum);
+      sum = fma(gather(slope + c, first), w.slope0, sum);
+      store(planes[c], fma(gather(slope + c + 3, first), w.slope1, sum));
+    }
+    const int n = a.width - x < L ? a.width - x : L;
+    for (int i = 0; i < n; ++i)
+      for (int c = 0; c < 3; ++c) out[3 * (x + i) + c] = planes[c][i];
+  }
+}
+
+// Bilinear weights of four samples, and where the first of them lies.
+struct Bilinear {
+  vint place;
+  vfloat w00, w01, w10, w11;
+};
+SK_INLINE Bilinear bilinear_at(const VCells &x, const VCells &y, int pitch) {
+  const vfloat one(1.0f), sx = one - x.t, sy = one - y.t;
+  return {y.first * vint(pitch) + x.first, sx * sy, x.t * sy, sx * y.t, x.t * y.t};
+}
+SK_INLINE vfloat sample(const float *image, const Bilinear &b, int pitch) {
+  vfloat sum = gather(image, b.place) * b.w00;
+  sum = fma(gather(image + 1, b.place), b.w01, sum);
+  sum = fma(gather(image + pitch, b.place), b.w10, sum);
+  return fma(gather(image + pitch + 1, b.place), b.w11, sum);
+}
+
+// Catmull-Rom weights of the four samples around t.
+SK_INLINE void catmull_rom(vfloat t, vfloat w[4]) {
+  const Hermite<vfloat> h = hermite(t);
+  const vfloat half(0.5f);
+  w[0] = -(h.slope0 * half);
+  w[1] = h.value0 - h.slope1 * half;
+  w[2] = h.value1 + h.slope0 * half;
+  w[3] = h.slope1 * half;
+}
+
+// The past of L pixels: colours and weight, 0 where it is none of theirs.
+struct Past {
+  vfloat color[3], weight;
+};
+
+SK_INLINE Past past_in_motion(const HistoryArguments &a, int x, int y, vfloat inverse_depth,
+                              vfloat alpha, vmask lanes) {
+  const HermiteArguments &now = a.now;
+  const float *m = a.motion;
+  const vfloat px = to_float(lane_ids() + vint(x)) + vfloat(0.5f), py((float)y + 0.5f);
+  const auto transformed = [&](const float *r) {
+    return fma(px, vfloat(r[0]),
+               fma(py, vfloat(r[1]), fma(inverse_depth, vfloat(r[3]), vfloat(r[2]))));
+  };
+  const vfloat ratio = reciprocal(transformed(m + 8));
+  const vfloat past_x = transformed(m) * ratio, past_y = transformed(m + 4) * ratio;
+  const vfloat past_inverse = inverse_depth * ratio;
+  vmask valid = lanes & (ratio > vfloat(0.0f)) & (past_x >= vfloat(0.5f)) &
+                (past_x <= vfloat((float)now.width - 0.5f)) & (past_y >= vfloat(0.5f)) &
+                (past_y <= vfloat((float)now.height - 0.5f));
+  Past past;
+  past.weight = vfloat(0.0f);
+  for (vfloat &color : past.color) color = vfloat(0.0f);
+  if (none(valid)) return past;
+  const vfloat safe_x = select(valid, past_x, vfloat(0.5f));
+  const vfloat safe_y = select(valid, past_y, vfloat(0.5f));
+  const SmallGrid &g = a.past_grid;
+  const Bilinear small =
+      bilinear_at(cells_at(fma(safe_x, vfloat(g.step), vfloat(-g.origin_x)), g.width),
+                  cells_at(fma(safe_y, vfloat(g.step), vfloat(-g.origin_y)), g.height), g.width);
+  const vfloat seen = sample(a.past_inverse_depth, small, g.width);
+  valid = valid & (abs(seen - past_inverse) <= max(seen, past_inverse) * vfloat(DEPTH_TOLERANCE)) &
+          (abs(sample(a.past_alpha, small, g.width) - alpha) <= vfloat(ALPHA_TOLERANCE));
+  if (none(valid)) return past;
+  const VCells cx = cells_at(safe_x - vfloat(0.5f), now.width);
+  const VCells cy = cells_at(safe_y - vfloat(0.5f), now.height);
+  vfloat wx[4], wy[4];
+  catmull_rom(cx.t, wx);
+  catmull_rom(cy.t, wy);
+  for (int j = 0; j < 4; ++j) {
+    const vint row =
+        min(max(cy.first + vint(j - 1), vint(0)), vint(now.height - 1)) * vint(now.width);
+    for (int i = 0; i < 4; ++i) {
+      const vint column = min(max(cx.first + vint(i - 1), vint(0)), vint(now.width - 1));
+      const vint place = (row + column) * vint(3);
+      const vfloat weight = wx[i] * wy[j];
+      for (int c = 0; c < 3; ++c)
+        past.color[c] = fma(gather(a.past_rgb + c, place), weight, past.color[c]);
+    }
+  }
+  const vfloat weight =
+      sample(a.past_weight, bilinear_at(cx, cy, now.width), now.width) * vfloat(a.decay);
+  past.weight = select(valid, min(weight, vfloat(a.most_weight)), vfloat(0.0f));
+  return past;
+}
+
+}  // namespace
+
+void hermite_rows(const HermiteArguments &a, int begin, int end, float *scratch) {
+  for (int y = begin; y < end; ++y) hermite_row(a, y, scratch, a.out + 3 * (int64_t)y * a.width);
+}
+
+void history_rows(const HistoryArguments &a, int begin, int end, float *scratch) {
+  const HermiteArguments &now = a.now;
+  const SmallGrid &g = now.grid;
+  for (int y = begin; y < end; ++y) {
+    const int64_t line = (int64_t)y * now.width;
+    float *out = now.out + 3 * line;
+    hermite_row(now, y, scratch, out);
+    const vfloat place_y(place_of(y, g.step, g.origin_y));
+    const VCells cy = cells_at(place_y, g.height);
+    const vfloat off_y = to_nearest(cy.t);
+    for (int x = 0; x < now.width; x += L) {
+      const int n = now.width - x < L ? now.width - x : L;
+      const vmask lanes = first_lanes(n);
+      const VCells cx = cells_at(places_of(x, g.step, g.origin_x), g.width);
+      const vfloat off_x = to_nearest(cx.t);
+      const vfloat own = sample_weight(fma(off_x, off_x, off_y * off_y));
+      const vint place = (lane_ids() + vint(x)) * vint(3);
+      vfloat color[3];
+      for (int c = 0; c < 3; ++c) color[c] = gather(out + c, place, lanes);
+      Past past;
+      past.weight = vfloat(0.0f);
+      if (a.past_rgb && a.resting) {
+        past.weight = load(a.past_weight + line + x, lanes);
+        for (int c = 0; c < 3; ++c) past.color[c] = gather(a.past_rgb + 3 * line + c, place, lanes);
+      } else if (a.past_rgb) {
+        const Bilinear small = bilinear_at(cx, cy, g.width);
+        past = past_in_motion(a, x, y, sample(a.inverse_depth, small, g.width),
+                              sample(a.alpha, small, g.width), lanes);
+        vfloat square(0.0f);
+        for (int c = 0; c < 3; ++c) {
+          const vfloat difference = past.color[c] - color[c];
+          square = fma(difference, difference, square);
+        }
+        const float scale = 1.0f / (a.color_tolerance * a.color_tolerance);
+        past.weight = past.weight * reciprocal(fma(square, vfloat(scale), vfloat(1.0f)));
+      }
+      const vfloat total = own + past.weight;
+      store(a.weight + line + x, total, lanes);
+      if (!a.past_rgb) continue;
+      const vfloat share = past.weight / total;
+      alignas(64) float planes[3][L];
+      for (int c = 0; c < 3; ++c) store(planes[c], fma(past.color[c] - color[c], share, color[c]));
+      for (int i = 0; i < n; ++i)
+        for (int c = 0; c < 3; ++c) out[3 * (x + i) + c] = planes[c][i];
+    }
+  }
+}
+
+}  // namespace SK_ISA
+}  // namespace splatkit

@@ -1,0 +1,157 @@
+"""One viewer's pictures: renders small, reconstructs large, remembers what it needs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from splatkit.core import Cameras, Gaussians, UsageError
+from splatkit.enhance.grade import graded
+from splatkit.enhance.options import UpscaleOptions
+from splatkit.enhance.small import render_small, small_view
+from splatkit.enhance.spatial import bicubic, bilinear, fsr1, hermite, sharpen
+from splatkit.enhance.temporal import Past, accumulate, shift_of
+from splatkit.render import get_backend, render
+from splatkit.render.backends import Backend
+
+
+@dataclass(frozen=True)
+class Upscaled:
+    """A finished picture."""
+
+    rgb: Tensor
+    """[H,W,3] sRGB, not clamped."""
+    ratio: float
+    """Pixels of the picture a rendered pixel, each way."""
+    milliseconds: dict[str, float]
+    """Of the parts: ``render``, ``reconstruct`` and ``finish`` (sharpening and grading)."""
+    settled: bool
+    """Another picture from the same camera would be no better."""
+
+
+class Upscaler:
+    """Makes the pictures of one view, one after the other.
+
+    Args:
+        options: how; may be replaced between frames.
+        backend: see ``render``; all modes but ``hermite`` and ``temporal`` run on every one.
+    """
+
+    def __init__(self, options: UpscaleOptions, backend: str | Backend = "auto") -> None:
+        self.options = options
+        self._backend = get_backend(backend) if isinstance(backend, str) else backend
+        self._past: Past | None = None
+        self._count = 0
+        self._resting = 0
+        self._ratio = 0.0
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._past, self._count, self._resting = None, 0, 0
+
+    def frame(
+        self,
+        gaussians: Gaussians,
+        camera: Cameras,
+        *,
+        background: Tensor | None = None,
+        sh_degree: int | None = None,
+        near: float = 0.01,
+    ) -> Upscaled:
+        """The next picture; arguments as of ``render``.
+
+        What ``temporal`` remembers is forgotten when the Gaussians, the background or anything
+        else that the picture shows has changed.
+
+        Raises:
+            UsageError: not exactly one camera.
+        """
+        if len(camera) != 1:
+            raise UsageError(f"camera: expected one, got {len(camera)}")
+        gaussians = gaussians.to(self._backend.device)
+        camera = camera.to(gaussians.means.dtype)
+        start = time.perf_counter()
+        looks = {"background": background, "sh_degree": sh_degree, "near": near}
+        mode = self.options.mode
+        settled = True
+        if mode == "off":
+            with torch.no_grad():
+                rgb = render(gaussians, camera, **looks, backend=self._backend).rgb[0]
+            ratio, rendered_at = 1.0, self._waited()
+        elif mode == "temporal":
+            version = (_version_of(gaussians), _version_of_tensor(background), sh_degree, near)
+            rgb, ratio, rendered_at, settled = self._temporal(gaussians, camera, looks, version)
+        else:
+            rgb, ratio, rendered_at = self._spatial(gaussians, camera, looks)
+        reconstructed_at = self._waited()
+        rgb = graded(sharpen(rgb, self.options.sharpness), self.options.grade)
+        times = (start, rendered_at, reconstructed_at, self._waited())
+        parts = ("render", "reconstruct", "finish")
+        spent = {
+            part: 1e3 * (after - before)
+            for part, before, after in zip(parts, times, times[1:], strict=False)
+        }
+        return Upscaled(rgb, ratio, spent, settled)
+
+    def _spatial(
+        self, gaussians: Gaussians, camera: Cameras, looks: dict
+    ) -> tuple[Tensor, float, float]:
+        mode, ratio = self.options.mode, self.options.ratio
+        view = small_view(camera, ratio)
+        outputs = ("gradient",) if mode == "hermite" else ()
+        rendered = render_small(gaussians, view, outputs, **looks, backend=self._backend)
+        rendered_at = self._waited()
+        place = (view.placing, view.width, view.height)
+        if mode == "hermite":
+            assert rendered.rgb_dx is not None
+            assert rendered.rgb_dy is not None
+            rgb = hermite(rendered.rgb[0], rendered.rgb_dx[0], rendered.rgb_dy[0], *place)
+        else:
+            rgb = {"bilinear": bilinear, "bicubic": bicubic, "fsr1": fsr1}[mode](
+                rendered.rgb[0], *place
+            )
+        return rgb, ratio, rendered_at
+
+    def _temporal(
+        self, gaussians: Gaussians, camera: Cameras, looks: dict, version: Hashable
+    ) -> tuple[Tensor, float, float, bool]:
+        past = self._past
+        if past is not None and not past.is_of(camera, version):
+            past = None
+        resting = past is not None and past.rests(camera)
+        # At rest a fractional ratio goes on with the phases of the next integer.
+        ratio = float(math.ceil(self.options.ratio)) if resting else self.options.ratio
+        self._resting = self._resting + 1 if resting and self._ratio == ratio else 0
+        self._ratio = ratio
+        view = small_view(camera, ratio, shift_of(ratio, self._count))
+        self._count += 1
+        outputs = ("gradient", "inverse_depth")
+        rendered = render_small(gaussians, view, outputs, **looks, backend=self._backend)
+        rendered_at = self._waited()
+        self._past = accumulate(rendered, view, camera, past, version, self.options.temporal_weight)
+        settled = ratio == math.ceil(ratio) and self._resting + 1 >= ratio**2
+        return self._past.rgb, ratio, rendered_at, settled
+
+    def _waited(self) -> float:
+        """The time when the device has finished what it was given."""
+        if self._backend.device.type == "cuda":
+            torch.cuda.synchronize(self._backend.device)
+        return time.perf_counter()
+
+
+def _version_of(gaussians: Gaussians) -> Hashable:
+    """Changes when the Gaussians are others, or were edited in place."""
+    return tuple(_version_of_tensor(t) for t in gaussians.parameters().values())
+
+
+def _version_of_tensor(tensor: Tensor | None) -> Hashable:
+    if tensor is None:
+        return None
+    if tensor.numel() <= 16:
+        return tuple(tensor.flatten().tolist())
+    return (tensor.data_ptr(), tensor._version, tuple(tensor.shape))
