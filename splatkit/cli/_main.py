@@ -23,6 +23,7 @@ COMMANDS = {
     "ingest": "Only find the cameras of a folder of photos.",
     "edit": "Crop, clean, thin, turn and scale a scene into a new one.",
     "export": "Write a scene in another format.",
+    "mesh": "Turn a trained scene into triangles for game engines.",
     "info": "Say what is in a scene file.",
     "bench": "Train every scene of a data set (train), or time rendering (render).",
     "doctor": "Check this machine and this installation.",

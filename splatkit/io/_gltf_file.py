@@ -31,7 +31,7 @@ HEADER = struct.Struct("<4sII")
 CHUNK = struct.Struct("<II")
 JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
 _MAX_JSON_BYTES = 1 << 26
 _DATA_URI = re.compile(r"data:[^,;]*(;[^,;]*)*,")
@@ -110,7 +110,7 @@ class GltfFile:
 
         Args:
             index: of the accessor.
-            kind: "SCALAR", "VEC3" or "VEC4", which it must be.
+            kind: "SCALAR", "VEC2", "VEC3" or "VEC4", which it must be.
 
         Returns:
             [count, width] as stored, and what to divide by (1 unless normalized).

@@ -108,6 +108,13 @@ def linear_of_srgb(values: Tensor) -> Tensor:
     return torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
+def srgb_of_linear(values: Tensor) -> Tensor:
+    """sRGB of linear light 0..1; the inverse of ``linear_of_srgb``."""
+    bright = values > 0.0031308
+    curve = values.clamp(min=0.0031308)
+    return torch.where(bright, 1.055 * curve ** (1 / 2.4) - 0.055, 12.92 * values)
+
+
 def sh_in_srgb(sh: Tensor, color_space: str, path: Path) -> Tensor:
     """Harmonics whose colours are sRGB, as ``Gaussians`` have them.
 
@@ -133,5 +140,5 @@ def sh_in_srgb(sh: Tensor, color_space: str, path: Path) -> Tensor:
     bright = rgb > 0.0031308
     curve = rgb.clamp(min=0.0031308)
     out = sh * torch.where(bright, 1.055 / 2.4 * curve ** (1 / 2.4 - 1), 12.92)
-    out[:, :1] = sh_from_rgb(torch.where(bright, 1.055 * curve ** (1 / 2.4) - 0.055, 12.92 * rgb))
+    out[:, :1] = sh_from_rgb(srgb_of_linear(rgb))
     return out

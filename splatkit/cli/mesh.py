@@ -1,0 +1,81 @@
+"""``splatkit mesh RUN``: a trained scene as triangles for game engines and other programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from splatkit.cli._progress import follow
+
+if TYPE_CHECKING:
+    from splatkit.mesh.pipeline import MeshMade
+
+
+@dataclass(frozen=True)
+class Command:
+    """Turn a trained scene into textured triangles, and compare the file with the photos."""
+
+    run_folder: Positional[Annotated[Path, arg(name="run", metavar="RUN")]]
+    """The run folder."""
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT.glb")] = None
+    """The file to write. Default: RUN/mesh/surface.glb."""
+    preset: Literal["draft", "standard", "high"] = "standard"
+    """Effort: sets triangles, texture size and steps."""
+    triangles: int | None = None
+    """Keep as many, at most. Default: 20,000, 50,000 or 200,000 by preset."""
+    colors: Literal["texture", "vertex"] = "texture"
+    """Colours in a picture, which every program shows right, or at the vertices."""
+    normals: bool = False
+    """Write normals, too."""
+    time_limit: str | None = None
+    """End on time with what there is then: 90s, 10m."""
+    backend: str = "auto"
+    """Rasterizer of the Gaussians: auto, cpu, cuda, gsplat, torch_ref."""
+    seed: int = 0
+    """Of the order of photos."""
+    threads: int = 0
+    """Threads to use; 0 takes all."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> None:
+        """Make the mesh, and print its figures."""
+        from splatkit.mesh.options import MeshOptions
+        from splatkit.mesh.pipeline import make_mesh
+        from splatkit.render import set_threads
+
+        options = MeshOptions(
+            preset=self.preset,
+            triangles=self.triangles,
+            colors=self.colors,
+            normals=self.normals,
+            time_limit=self.time_limit,
+            backend=self.backend,
+            seed=self.seed,
+        )
+        set_threads(self.threads)
+        made = follow(make_mesh(self.run_folder, self.output, options))
+        if self.json:
+            print(json.dumps(made.stats | {"path": str(made.path)}, indent=1))
+        else:
+            print(_figures(made))
+
+
+def _figures(made: MeshMade) -> str:
+    stats = made.stats
+    mean = stats["mean"]
+    return "\n".join(
+        (
+            f"{made.path}: {stats['triangles']:,} triangles, {stats['vertices']:,} vertices, "
+            f"{stats['bytes']:,} bytes",
+            f"{stats['compared_with']}: {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.3f}, 2x2 "
+            "samples a pixel",
+            f"read again, it shows the same to {stats['reimport_psnr']:.1f} dB; median edge "
+            f"{stats['median_edge_pixels']:.1f} pixels; {stats['non_manifold_edges']} edges with "
+            f"more than two triangles; {stats['seconds']:.0f} s",
+        )
+    )

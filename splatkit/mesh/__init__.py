@@ -1,0 +1,1 @@
+"""From a trained scene to triangles that other programs draw."""

@@ -1,0 +1,99 @@
+"""A raw surface made fit for use: no crumbs, fewer triangles, at most two of them at an edge."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from splatkit.core import SplatkitError, Triangles
+
+HINT = "pip install 'splatkit[mesh]'"
+
+
+def edges_of(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The edges of faces [T,3].
+
+    Returns:
+        Vertices of each edge [E,2] int64, lower first; edges of each face [T,3]; and the number
+        of faces at each edge [E].
+    """
+    corners = faces.long()
+    ends = torch.stack((corners, corners.roll(-1, 1)), -1).sort(-1).values.view(-1, 2)
+    count = int(corners.max()) + 1 if corners.numel() else 1
+    keys, at, number = (ends[:, 0] * count + ends[:, 1]).unique(
+        return_inverse=True, return_counts=True
+    )
+    return torch.stack((keys // count, keys % count), -1), at.view(-1, 3), number
+
+
+def components(faces: Tensor, vertices: int) -> Tensor:
+    """[vertices] int64 the least vertex that each is connected with by faces."""
+    label = torch.arange(vertices)
+    corners = faces.long()
+    while True:
+        least = label[corners].amin(1)
+        new = label.clone()
+        for corner in range(3):
+            new.scatter_reduce_(0, corners[:, corner], least, "amin")
+        # Jumping to a label's own label halves long chains.
+        new = new[new]
+        if torch.equal(new, label):
+            return label
+        label = new
+
+
+def without_crumbs(triangles: Triangles, least_share: float) -> Triangles:
+    """Without connected pieces of less than that share of all area."""
+    if len(triangles) == 0:
+        return triangles
+    piece = components(triangles.faces, len(triangles.vertices))[triangles.faces[:, 0].long()]
+    areas = triangles.areas
+    total = torch.zeros(len(triangles.vertices)).index_add_(0, piece, areas)
+    return triangles.selected(total[piece] >= least_share * areas.sum())
+
+
+def manifold(triangles: Triangles) -> Triangles:
+    """Without triangles that are degenerate, doubled, or too many at an edge (smallest first)."""
+    faces = triangles.faces
+    solid = (
+        (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
+    )
+    _, same = faces.sort(-1).values.unique(dim=0, return_inverse=True)
+    first = torch.full((len(faces),), len(faces)).scatter_reduce_(
+        0, same, torch.arange(len(faces)), "amin"
+    )
+    triangles = triangles.selected(solid & (first[same] == torch.arange(len(faces))))
+    while len(triangles):
+        _, at, number = edges_of(triangles.faces)
+        crowded = number > 2
+        if not bool(crowded.any()):
+            break
+        areas = torch.where(crowded[at].any(1), triangles.areas, torch.inf)
+        smallest = torch.full((len(number),), torch.inf)
+        for side in range(3):
+            smallest.scatter_reduce_(0, at[:, side], areas, "amin")
+        drop = (crowded[at] & (areas[:, None] == smallest[at])).any(1)
+        triangles = triangles.selected(~drop)
+    return triangles
+
+
+def decimated(triangles: Triangles, count: int) -> Triangles:
+    """At most so many triangles, by quadric edge collapse (Garland and Heckbert 1997).
+
+    Colours are not kept: the result has vertices and faces only.
+
+    Raises:
+        SplatkitError: the library is missing (the extra ``mesh``).
+    """
+    if len(triangles) <= count:
+        return Triangles(triangles.vertices, triangles.faces)
+    try:
+        import fast_simplification
+    except ImportError as error:
+        raise SplatkitError(f"mesh: expected the package fast-simplification; {HINT}") from error
+    # Around the origin, so that the library's single precision suffices.
+    middle = triangles.vertices.mean(0)
+    points, faces = fast_simplification.simplify(
+        (triangles.vertices - middle).numpy(), triangles.faces.numpy(), target_count=count
+    )[:2]
+    return Triangles(torch.from_numpy(points).float() + middle, torch.from_numpy(faces).int())

@@ -1,0 +1,199 @@
+"""From a run folder to a mesh file that was read again and compared with the photos."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from splatkit import __version__
+from splatkit.core import Event, Gaussians, Note, Scene, SplatkitError, Triangles, UsageError
+from splatkit.io import mesh_glb, read_gaussians, write_json
+from splatkit.io.files import read_json
+from splatkit.io.scene import load_scene
+from splatkit.mesh.atlas import unwrapped
+from splatkit.mesh.clean import edges_of
+from splatkit.mesh.options import MeshOptions
+from splatkit.mesh.paint import painted
+from splatkit.mesh.surface import surface
+from splatkit.render import get_backend, render_triangles
+from splatkit.train.config import TrainConfig
+from splatkit.train.machine import describe_machine
+from splatkit.train.metrics import psnr, ssim, to_8bit
+from splatkit.train.photos import View, load_views
+from splatkit.train.run_folder import RunFolder
+
+SUPERSAMPLE = 2
+"""Comparisons are drawn at so many samples a side of a pixel."""
+LEAST_CAMERAS = 3
+LEAST_REIMPORT_PSNR = 48.0
+"""dB between what was made and what its file gives back (colours have 8 bits there)."""
+
+
+@dataclass(frozen=True)
+class MeshMade:
+    """What came out."""
+
+    path: Path
+    stats: dict[str, Any]
+    """The contents of the file beside it that ends in ``.json``."""
+
+
+def make_mesh(
+    run: Path, output: Path | None, options: MeshOptions
+) -> Generator[Event, None, MeshMade]:
+    """Make a mesh of a trained scene.
+
+    Args:
+        run: folder of a finished run; its photos give the colours.
+        output: the ``.glb`` to write; ``mesh/surface.glb`` in the run folder when None.
+        options: effort and form.
+
+    Raises:
+        UsageError: an option or path cannot be used.
+        SplatkitError: the run is not finished, has too few photos, or shows no surface.
+    """
+    start = time.monotonic()
+    output = Path(run) / "mesh" / "surface.glb" if output is None else Path(output)
+    if output.suffix.lower() != ".glb":
+        raise UsageError(f"{output}: expected a name ending in .glb")
+    get_backend(options.backend)
+    scene, gaussians, config = _opened(Path(run))
+    views = yield from load_views(
+        scene.training_photos, config.picture_size, scene.background, config.threads, config.masks
+    )
+    held_out = yield from load_views(
+        scene.held_out_photos, config.picture_size, scene.background, config.threads, config.masks
+    )
+    effort = options.effort
+    bare = yield from surface(
+        gaussians, views, cells=effort.cells, triangles=options.count, backend=options.backend
+    )
+    if options.colors == "texture":
+        yield Note(f"Laying {len(bare):,} triangles out on a texture")
+        bare = unwrapped(bare, effort.texture_side)
+    background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
+    deadline = start + 0.9 * options.seconds
+    made = yield from painted(
+        bare,
+        views,
+        background,
+        steps=effort.steps,
+        seed=options.seed,
+        in_time=lambda: time.monotonic() < deadline,
+    )
+    mesh_glb.write(made, output, normals=options.normals, extras={"splatkit": __version__})
+    again = mesh_glb.read(output)
+    stats = facts_of(made) | _compared(made, again, held_out or views, background)
+    stats |= {
+        "bytes": output.stat().st_size,
+        "seconds": time.monotonic() - start,
+        "machine": describe_machine(),
+        "compared_with": "held-out photos" if held_out else "all photos",
+        "seed": options.seed,
+        "version": __version__,
+    }
+    if stats["reimport_psnr"] < LEAST_REIMPORT_PSNR:
+        yield Note(
+            f"{output}: what its file gives back is {stats['reimport_psnr']:.1f} dB from what was "
+            f"made; expected {LEAST_REIMPORT_PSNR:.0f}",
+            warning=True,
+        )
+    write_json(output.with_suffix(".json"), stats)
+    return MeshMade(output, stats)
+
+
+def facts_of(triangles: Triangles) -> dict[str, Any]:
+    """Counts of a mesh; positions that vertices share count once, as seams of textures do."""
+    _, same = triangles.vertices.unique(dim=0, return_inverse=True)
+    _, _, number = edges_of(same[triangles.faces.long()])
+    return {
+        "triangles": len(triangles),
+        "vertices": len(triangles.vertices),
+        "boundary_edges": int((number == 1).sum()),
+        "non_manifold_edges": int((number > 2).sum()),
+        "texture": None if triangles.texture is None else list(triangles.texture.shape[:2]),
+    }
+
+
+def _opened(run: Path) -> tuple[Scene, Gaussians, TrainConfig]:
+    """The scene, its Gaussians, and how its photos were read."""
+    folder = RunFolder(run)
+    if not run.is_dir():
+        raise UsageError(f"{run}: expected a run folder, found none there")
+    for path in (folder.config, folder.ply):
+        if not path.is_file():
+            raise SplatkitError(
+                f"{run}: expected the folder of a finished run, but {path.relative_to(run)} is "
+                "missing; train first: splatkit train PHOTOS -o RUN"
+            )
+    told = read_json(folder.config)
+    config = TrainConfig(
+        preset=told["preset"], resize=told["resize"], masks=told.get("masks", "ignore")
+    )
+    scene = load_scene(folder.scene)
+    if len(scene.training_photos) < LEAST_CAMERAS:
+        raise SplatkitError(
+            f"{run}: expected at least {LEAST_CAMERAS} photos to see surfaces from, got "
+            f"{len(scene.training_photos)}"
+        )
+    gaussians = read_gaussians(folder.ply)
+    if len(gaussians) == 0:
+        raise SplatkitError(f"{folder.ply}: expected Gaussians to make a mesh of, got none")
+    return scene, gaussians, config
+
+
+def _compared(
+    made: Triangles, again: Triangles, views: list[View], background: Tensor
+) -> dict[str, Any]:
+    """How near the mesh comes to photos, and its file to it."""
+    photos, differences, edges = [], [], []
+    for view in views:
+        picture, same = (draw(mesh, view, background) for mesh in (made, again))
+        truth = view.image[0].float() / 255
+        mask = None if view.mask is None else view.mask[0] > 0
+        differences.append(psnr(same, picture))
+        photos.append(
+            {
+                "name": view.name,
+                "psnr": psnr(to_8bit(same), truth, mask),
+                "ssim": ssim(to_8bit(same), truth, mask),
+            }
+        )
+        edges.append(projected_edge(made, view))
+    return {
+        "mean": {name: fmean(photo[name] for photo in photos) for name in ("psnr", "ssim")},
+        "per_photo": photos,
+        "reimport_psnr": min(differences),
+        "median_edge_pixels": median(edges),
+    }
+
+
+def draw(triangles: Triangles, view: View, background: Tensor) -> Tensor:
+    """[H,W,3] a photo's view of a solid mesh, 2 x 2 samples a pixel."""
+    with torch.no_grad():
+        drawn = render_triangles(
+            triangles, view.camera, background=background, supersample=SUPERSAMPLE
+        )
+    assert drawn.rgb is not None
+    return drawn.rgb[0]
+
+
+def projected_edge(triangles: Triangles, view: View) -> float:
+    """Median length in pixels of the edges of triangles that a view shows."""
+    with torch.no_grad():
+        ids = render_triangles(triangles, view.camera).ids[0]
+    shown = ids[ids >= 0].long().unique()
+    if len(shown) == 0:
+        return 0.0
+    matrix, K = view.camera.viewmats[0], view.camera.Ks[0]
+    points = triangles.corners[shown] @ matrix[:3, :3].T + matrix[:3, 3]
+    points = points[(points[..., 2] > 1e-3).all(-1)] @ K.T
+    places = points[..., :2] / points[..., 2:]
+    return float((places - places.roll(1, 1)).norm(dim=-1).median())

@@ -1,0 +1,73 @@
+"""The connected surface of a scene: depth that the Gaussians show, fused, cleaned and thinned."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import torch
+
+from splatkit.core import Event, Gaussians, Note, Progress, SplatkitError, Triangles
+from splatkit.mesh.clean import decimated, manifold, without_crumbs
+from splatkit.mesh.isosurface import extract
+from splatkit.mesh.tsdf import DepthView, choose_voxel, fuse
+from splatkit.render import render
+from splatkit.train.photos import View
+
+CRUMBS = 2e-4
+"""Connected pieces with less than this share of all area are left out."""
+SOLID = 0.5
+"""Pixels that the Gaussians cover less than this show no surface."""
+
+
+def surface(
+    gaussians: Gaussians, views: list[View], *, cells: int, triangles: int, backend: str = "auto"
+) -> Generator[Event, None, Triangles]:
+    """Fuse what the Gaussians show to the photos' cameras.
+
+    Args:
+        gaussians: the scene.
+        views: cameras to look from, and masks of what counts.
+        cells: voxels that the surface passes through, at most.
+        triangles: to keep, at most.
+        backend: see ``render``.
+
+    Returns:
+        Vertices and faces, manifold.
+
+    Raises:
+        SplatkitError: no view shows a surface.
+    """
+    seen = yield from depth_views(gaussians, views, backend)
+    voxel = choose_voxel(seen, cells)
+    grid = yield from fuse(seen, voxel)
+    vertices, faces = extract(grid)
+    if len(faces) == 0:
+        raise SplatkitError(
+            "mesh: expected a scene with surfaces, but the depths that its cameras see make none; "
+            "look at it with: splatkit view RUN"
+        )
+    whole = without_crumbs(Triangles(vertices, faces), CRUMBS)
+    yield Note(f"{len(whole):,} triangles at a voxel of {voxel:.4g}")
+    yield Progress("Thinning out", 0, 1)
+    thin = manifold(decimated(whole, triangles))
+    yield Progress("Thinning out", 1, 1, f"{len(thin):,} triangles")
+    return thin
+
+
+def depth_views(
+    gaussians: Gaussians, views: list[View], backend: str
+) -> Generator[Event, None, list[DepthView]]:
+    """Median depth from each camera, 0 where the scene is not solid or the photo does not count."""
+    found = []
+    for view in views:
+        with torch.no_grad():
+            drawn = render(
+                gaussians, view.camera, sh_degree=0, outputs=("depth_median",), backend=backend
+            )
+        assert drawn.depth_median is not None
+        good = drawn.alpha[0] > SOLID
+        if view.mask is not None:
+            good &= view.mask[0] > 0
+        found.append(DepthView(view.camera, torch.where(good, drawn.depth_median[0], 0)))
+        yield Progress("Looking for surfaces", len(found), len(views))
+    return found

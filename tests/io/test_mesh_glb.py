@@ -1,0 +1,123 @@
+"""Triangles in binary glTF: what is written, and what comes back."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from splatkit.core import SplatkitError, Triangles
+from splatkit.io import mesh_glb
+
+
+def square(**more) -> Triangles:
+    corners = torch.tensor([[-1.0, -1, 2], [1, -1, 2], [1, 1, 2.5], [-1, 1, 2]])
+    return Triangles(corners, torch.tensor([[0, 1, 2], [0, 2, 3]]).int(), **more)
+
+
+def textured() -> Triangles:
+    texture = torch.rand(4, 8, 3, generator=torch.Generator().manual_seed(0))
+    return square(uvs=torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1]]), texture=texture)
+
+
+def document(path: Path) -> dict:
+    data = path.read_bytes()
+    (size,) = struct.unpack("<I", data[12:16])
+    return json.loads(data[20 : 20 + size])
+
+
+def test_vertex_colours_come_back(tmp_path: Path) -> None:
+    mesh = square(colors=torch.rand(4, 3, generator=torch.Generator().manual_seed(1)))
+    mesh_glb.write(mesh, tmp_path / "a.glb")
+    again = mesh_glb.read(tmp_path / "a.glb")
+    assert torch.equal(again.vertices, mesh.vertices)
+    assert torch.equal(again.faces, mesh.faces)
+    assert again.colors is not None
+    assert mesh.colors is not None
+    assert (again.colors - mesh.colors).abs().max() < 1e-3
+
+
+def test_a_texture_comes_back_in_8_bits(tmp_path: Path) -> None:
+    mesh = textured()
+    mesh_glb.write(mesh, tmp_path / "a.glb", normals=True, extras={"made": "here"})
+    again = mesh_glb.read(tmp_path / "a.glb")
+    assert again.uvs is not None
+    assert again.texture is not None
+    assert mesh.texture is not None
+    assert mesh.uvs is not None
+    assert torch.equal(again.uvs, mesh.uvs)
+    assert (again.texture - mesh.texture).abs().max() <= 0.5 / 255 + 1e-6
+    told = document(tmp_path / "a.glb")
+    assert told["asset"]["extras"] == {"made": "here"}
+    assert set(told["meshes"][0]["primitives"][0]["attributes"]) == {
+        "POSITION", "NORMAL", "TEXCOORD_0",
+    }  # fmt: skip
+
+
+def test_the_file_is_laid_out_as_engines_expect(tmp_path: Path) -> None:
+    grey = square(colors=torch.full((4, 3), 0.5))
+    mesh_glb.write(grey, tmp_path / "a.glb")
+    data, told = (tmp_path / "a.glb").read_bytes(), document(tmp_path / "a.glb")
+    assert len(data) % 4 == 0
+    assert struct.unpack("<4sII", data[:12]) == (b"glTF", 2, len(data))
+    material = told["materials"][0]
+    assert material["extensions"] == {"KHR_materials_unlit": {}}
+    assert "alphaMode" not in material
+    attributes = told["meshes"][0]["primitives"][0]["attributes"]
+    assert set(attributes) == {"POSITION", "COLOR_0"}
+    # x left, y up: the world's turned by 180 degrees about z.
+    assert told["accessors"][attributes["POSITION"]]["min"] == [-1, -1, 2]
+    assert told["accessors"][attributes["POSITION"]]["max"] == [1, 1, 2.5]
+    for view in told["bufferViews"]:
+        assert view["byteOffset"] % 4 == 0
+        assert view["target"] in (34962, 34963)
+    start = 20 + struct.unpack("<I", data[12:16])[0] + 8
+    view = told["bufferViews"][told["accessors"][attributes["COLOR_0"]]["bufferView"]]
+    colors = np.frombuffer(data, "<u2", 16, start + view["byteOffset"]).reshape(4, 4)
+    # Grey 0.5 in sRGB is 0.214 in linear light.
+    assert colors[0].tolist() == [14027, 14027, 14027, 65535]
+    position = np.frombuffer(data, "<f4", 3, start)
+    assert position.tolist() == [1, 1, 2]
+
+
+def test_the_front_stays_the_front(tmp_path: Path) -> None:
+    mesh = square(colors=torch.zeros(4, 3))
+    mesh_glb.write(mesh, tmp_path / "a.glb", normals=True)
+    told = document(tmp_path / "a.glb")
+    data = (tmp_path / "a.glb").read_bytes()
+    start = 20 + struct.unpack("<I", data[12:16])[0] + 8
+    attributes = told["meshes"][0]["primitives"][0]["attributes"]
+    view = told["bufferViews"][told["accessors"][attributes["NORMAL"]]["bufferView"]]
+    normals = np.frombuffer(data, "<f4", 12, start + view["byteOffset"]).reshape(4, 3)
+    corners = np.frombuffer(data, "<f4", 12, start).reshape(4, 3)
+    front = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+    assert float(normals[1] @ front) > 0
+
+
+def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.glb"
+    with pytest.raises(SplatkitError, match="expected triangles to write, got none"):
+        mesh_glb.write(square().selected(torch.zeros(2, dtype=torch.bool)), path)
+    broken = square()
+    broken.vertices[0, 0] = torch.nan
+    with pytest.raises(SplatkitError, match="expected finite vertices"):
+        mesh_glb.write(broken, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", [12, 30, 200, 500, 800])
+def test_damaged_files_are_refused(tmp_path: Path, where: int) -> None:
+    path = tmp_path / "a.glb"
+    mesh_glb.write(textured(), path)
+    path.write_bytes(path.read_bytes()[:where])
+    with pytest.raises(SplatkitError):
+        mesh_glb.read(path)
+
+
+def test_other_files_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "a.gltf"
+    path.write_text('{"asset": {"version": "2.0"}, "scenes": [{"nodes": []}], "scene": 0}')
+    with pytest.raises(SplatkitError, match="scene with triangles, got one without"):
+        mesh_glb.read(path)

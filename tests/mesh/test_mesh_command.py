@@ -1,0 +1,98 @@
+"""``splatkit mesh``: a run folder in, a file that shows the same out; and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from splatkit.cli import main
+from splatkit.core import Gaussians
+from splatkit.io import mesh_glb, read_json, write_gaussians, write_json
+from splatkit.io.images import write_image
+from splatkit.render import render
+from tests.scenes import ball_over_floor, ring, write_run
+
+
+def finished(folder: Path) -> Path:
+    """A run whose Gaussians, two balls over a floor, are what its photos show."""
+    write_run(folder)
+    write_json(folder / "config.json", {"preset": "draft", "resize": "auto"})
+    pictures = render(ball_over_floor(), ring().to(torch.float32)).rgb
+    for index, picture in enumerate((pictures.clamp(0, 1) * 255).round().byte().numpy()):
+        write_image(folder / "scene" / "images" / f"{index:03d}.png", picture)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished(tmp_path_factory.mktemp("mesh") / "run")
+
+
+def test_a_textured_mesh_is_written_and_compared(run: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    target = tmp_path / "a.glb"
+    words = ["--preset", "draft", "--triangles", "800", "-o", str(target), "--json"]
+    assert main(["mesh", str(run), *words]) == 0
+    stats = json.loads(capsys.readouterr().out)
+    assert stats["path"] == str(target)
+    assert 100 < stats["triangles"] <= 800
+    assert stats["non_manifold_edges"] == 0
+    assert stats["reimport_psnr"] > 48
+    assert stats["mean"]["psnr"] > 15
+    assert read_json(target.with_suffix(".json"))["triangles"] == stats["triangles"]
+    mesh = mesh_glb.read(target)
+    assert len(mesh) == stats["triangles"]
+    assert mesh.texture is not None
+    # The floor of the scene is below its balls.
+    floor = mesh.vertices[mesh.vertices[:, 1] > 0.6]
+    assert len(floor) > 20
+
+
+def test_vertex_colours_and_the_default_place(run: Path, capsys) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    words = ["--preset", "draft", "--colors", "vertex", "--triangles", "500", "--time-limit", "5m"]
+    assert main(["mesh", str(run), *words]) == 0
+    target = run / "mesh" / "surface.glb"
+    assert str(target) in capsys.readouterr().out
+    mesh = mesh_glb.read(target)
+    assert mesh.colors is not None
+    assert torch.isfinite(mesh.colors).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["{run}", "-o", "a.obj"], 2, "a.obj: expected a name ending in .glb"),
+        (["{run}", "--triangles", "3"], 2, "--triangles: expected 100 to 5000000, got 3"),
+        (["{run}", "--time-limit", "soon"], 2, "--time-limit: expected a time like"),
+        (["{run}", "--preset", "best"], 2, "--preset: expected one of draft, standard, high"),
+        (["nowhere"], 2, "nowhere: expected a run folder, found none there"),
+        (["."], 1, "expected the folder of a finished run, but config.json is missing"),
+    ],
+)
+def test_bad_use(run: Path, tmp_path: Path, monkeypatch, capsys, words, code, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["mesh", *(word.format(run=run) for word in words)]) == code
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_cameras_or_nothing_to_see_are_told(tmp_path: Path, capsys) -> None:
+    few, empty = finished(tmp_path / "few"), finished(tmp_path / "empty")
+    told = read_json(few / "scene" / "scene.json")
+    told["photos"] = told["photos"][:3]
+    write_json(few / "scene" / "scene.json", told)
+    assert main(["mesh", str(few)]) == 1
+    assert "expected at least 3 photos to see surfaces from, got 2" in capsys.readouterr().err
+    faint = ball_over_floor()
+    faint = Gaussians(
+        faint.means, faint.quats, faint.log_scales, faint.logit_opacities - 9, faint.sh
+    )
+    write_gaussians(faint, empty / "exports" / "scene.ply")
+    assert main(["mesh", str(empty), "--preset", "draft"]) == 1
+    assert "expected a scene with surfaces, but no view shows any" in capsys.readouterr().err
+    assert not (empty / "mesh").exists()

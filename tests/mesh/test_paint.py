@@ -1,0 +1,71 @@
+"""Surfaces take the colours of photos, at vertices and in a texture."""
+
+import pytest
+import torch
+
+from splatkit.core import Triangles, drain
+from splatkit.mesh.paint import painted
+from splatkit.render import render_triangles
+from splatkit.train.metrics import psnr
+from tests.mesh.ball import ball, photos
+
+BLACK = torch.zeros(3)
+
+
+def mean_psnr(mesh: Triangles) -> float:
+    values = []
+    for view in photos():
+        drawn = render_triangles(mesh, view.camera, supersample=2).rgb
+        assert drawn is not None
+        values.append(psnr(drawn[0], view.image[0].float() / 255))
+    return sum(values) / len(values)
+
+
+def test_vertices_get_the_photos_colours() -> None:
+    mesh = Triangles(ball().vertices, ball().faces)
+    first = drain(painted(mesh, photos(), BLACK, steps=0, supersample=2))
+    best = drain(painted(mesh, photos(), BLACK, steps=40, supersample=2))
+    assert mean_psnr(first) > 30
+    assert mean_psnr(best) > mean_psnr(first)
+    truth = ball().colors
+    assert first.colors is not None
+    assert truth is not None
+    # What no camera sees, below, is guessed.
+    assert (first.colors - truth).abs().median() < 0.02
+
+
+def test_unseen_vertices_take_their_neighbours_colours() -> None:
+    mesh = Triangles(ball().vertices, ball().faces)
+    done = drain(painted(mesh, photos()[:1], BLACK, steps=0))
+    assert done.colors is not None
+    assert float(done.colors.std(0).min()) > 0.02
+    assert float(done.colors.min()) > 0.05
+
+
+def test_a_texture_gets_the_photos_colours() -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    from splatkit.mesh.atlas import unwrapped
+
+    mesh = unwrapped(Triangles(ball(3).vertices, ball(3).faces), 128)
+    assert mesh.texture is not None
+    assert 64 <= min(mesh.texture.shape[:2]) <= max(mesh.texture.shape[:2]) <= 512
+    # Nothing moved, and no triangle was lost.
+    assert torch.equal(mesh.corners.reshape(-1, 9).sort(0).values,
+                       ball(3).corners.reshape(-1, 9).sort(0).values)  # fmt: skip
+    first = drain(painted(mesh, photos(), BLACK, steps=0, supersample=2))
+    best = drain(painted(mesh, photos(), BLACK, steps=40, supersample=2))
+    assert mean_psnr(first) > 25
+    assert mean_psnr(best) > mean_psnr(first)
+
+
+def test_time_can_run_out() -> None:
+    mesh = Triangles(ball(2).vertices, ball(2).faces)
+    asked = []
+
+    def in_time() -> bool:
+        asked.append(1)
+        return len(asked) < 3
+
+    done = drain(painted(mesh, photos(), BLACK, steps=1000, in_time=in_time))
+    assert done.colors is not None
+    assert len(asked) == 3

@@ -1,0 +1,116 @@
+"""Depth pictures become a closed, clean surface where the true one is."""
+
+import pytest
+import torch
+
+from splatkit.core import SplatkitError, Triangles, drain
+from splatkit.mesh.clean import (
+    components,
+    decimated,
+    edges_of,
+    manifold,
+    without_crumbs,
+)
+from splatkit.mesh.isosurface import extract
+from splatkit.mesh.tsdf import Grid, block_keys, block_places, choose_voxel, fuse
+from tests.mesh.ball import RADIUS, ball, depths
+
+VOXEL = 0.05
+
+
+def filled_grid(distance_at, low: int, high: int, voxel: float = 0.1) -> Grid:
+    """All blocks from ``low`` to ``high`` on each axis with a distance known everywhere."""
+    axis = torch.arange(low, high)
+    places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).view(-1, 3)
+    keys, order = block_keys(places).sort()
+    inner = torch.arange(8)
+    offsets = torch.stack(torch.meshgrid(inner, inner, inner, indexing="ij"), -1)
+    points = (places[order][:, None, None, None] * 8 + offsets) * voxel
+    distance = distance_at(points.float()).clamp(-1, 1)
+    return Grid(voxel, keys, distance, torch.ones_like(distance))
+
+
+def test_keys_of_blocks_go_back_and_sort() -> None:
+    places = torch.tensor([[0, 0, 0], [-5, 7, 123], [65535, -65535, 1]])
+    assert torch.equal(block_places(block_keys(places)), places)
+
+
+def test_a_ball_in_a_grid_is_closed_and_faces_outwards() -> None:
+    grid = filled_grid(lambda p: (p.norm(dim=-1) - 0.93) / 0.4, -2, 2)
+    triangles = Triangles(*extract(grid))
+    _, _, number = edges_of(triangles.faces)
+    assert bool((number == 2).all())
+    # Euler: a sphere.
+    assert len(triangles.vertices) - len(number) + len(triangles) == 2
+    radius = triangles.vertices.norm(dim=-1)
+    assert (radius - 0.93).abs().max() < 0.01
+    assert float((triangles.normals * triangles.corners.mean(1)).sum(-1).min()) >= 0
+
+
+def test_what_was_not_seen_stays_open() -> None:
+    grid = filled_grid(lambda p: (p.norm(dim=-1) - 0.93) / 0.4, -2, 2)
+    grid.weight[block_places(grid.keys)[:, 0] < 0] = 0
+    triangles = Triangles(*extract(grid))
+    assert float(triangles.vertices[:, 0].min()) > -0.01
+    _, _, number = edges_of(triangles.faces)
+    assert int((number == 1).sum()) > 10
+
+
+def test_fused_depth_lies_on_the_surface() -> None:
+    grid = drain(fuse(depths(), VOXEL))
+    whole = without_crumbs(Triangles(*extract(grid)), 1e-3)
+    inner = whole.vertices[:, 1].abs() < 0.6
+    error = (whole.vertices.norm(dim=-1) - RADIUS).abs()[inner]
+    assert len(error) > 1000
+    assert error.mean() < VOXEL / 4
+    assert error.max() < 2 * VOXEL
+
+
+def test_the_voxel_follows_the_number_of_cells() -> None:
+    coarse, fine = choose_voxel(depths(), 400), choose_voxel(depths(), 1600)
+    assert 1.6 < coarse / fine < 2.6
+    # One pixel shows 2 / 70 of the unit.
+    assert 0.025 < choose_voxel(depths(), 10**9) < 0.05
+
+
+def test_nothing_seen_is_said() -> None:
+    views = depths()
+    for view in views:
+        view.depth.zero_()
+    with pytest.raises(SplatkitError, match="no view shows any"):
+        drain(fuse(views, VOXEL))
+    with pytest.raises(SplatkitError, match="no view shows any"):
+        choose_voxel(views, 1000)
+
+
+def test_crumbs_go_and_connected_parts_stay() -> None:
+    large, small = ball(3), ball(1)
+    both = Triangles(
+        torch.cat((large.vertices, 5 + 0.05 * small.vertices)),
+        torch.cat((large.faces, small.faces + len(large.vertices))),
+    )
+    assert len(components(both.faces, len(both.vertices)).unique()) == 2
+    kept = without_crumbs(both, 0.01)
+    assert len(kept) == len(large)
+    assert len(kept.vertices) == len(large.vertices)
+    assert len(without_crumbs(both, 1e-6)) == len(both)
+
+
+def test_edges_have_two_triangles_at_most() -> None:
+    mesh = ball(2)
+    extra = torch.cat((mesh.vertices, torch.tensor([[3.0, 0, 0]])))
+    a, b, c = (int(v) for v in mesh.faces[0])
+    fin = torch.tensor([[a, b, len(mesh.vertices)], [b, c, a], [a, a, b]]).int()
+    broken = Triangles(extra, torch.cat((mesh.faces, fin)))
+    assert int(edges_of(broken.faces)[2].max()) > 2
+    mended = manifold(broken)
+    assert int(edges_of(mended.faces)[2].max()) == 2
+    assert len(mended) >= len(mesh) - 3
+
+
+def test_thinning_keeps_the_shape() -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    thin = manifold(decimated(ball(5), 500))
+    assert 300 < len(thin) <= 500
+    assert (thin.vertices.norm(dim=-1) - RADIUS).abs().max() < 0.05
+    assert len(decimated(ball(1), 500)) == len(ball(1))
