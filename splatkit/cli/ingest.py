@@ -12,6 +12,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from splatkit.cli._progress import Stopped, follow
+from splatkit.core import UsageError
 from splatkit.ingest.config import IngestConfig
 
 
@@ -21,17 +22,25 @@ class Command:
 
     photos: Positional[Annotated[Path, arg(metavar="PHOTOS")]]
     """Folder of photos, video, COLMAP project, or transforms.json."""
-    output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
     """The scene folder to make."""
+    check: bool = False
+    """Only look at the photos: faults, advice, and how long the work would take."""
     config: Annotated[IngestConfig, arg(name="")] = field(default_factory=IngestConfig)
     json: bool = False
     """Print what was found as JSON."""
 
     def run(self) -> None:
         """Ingest, and print where the scene is."""
-        from splatkit.ingest import ingest
+        from splatkit.ingest import check, describe, ingest
         from splatkit.io.scene import load_scene
 
+        if self.check:
+            capture = follow(check(self.photos, self.config))
+            print(json.dumps(capture.as_json(), indent=1) if self.json else describe(capture))
+            return
+        if self.output is None:
+            raise UsageError("expected -o DIR (the scene folder to make), or --check, got neither")
         try:
             folder = follow(ingest(self.photos, self.output, self.config))
         except Stopped as stop:

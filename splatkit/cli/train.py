@@ -27,13 +27,13 @@ from splatkit.train.run_folder import RunFolder
 class Command:
     """Turn photos into a scene.
 
-    PHOTOS is a folder of photos, a video, a COLMAP project, or a transforms.json. What a stopped run has
-    finished is used again: splatkit train --resume -o RUN goes on with the options that it had, and
-    with those given anew.
+    PHOTOS is a folder of photos, a video, a COLMAP project, or a transforms.json. What a stopped
+    run has finished is used again: splatkit train --resume -o RUN goes on with the options that it
+    had, and with those given anew.
     """
 
     photos: Positional[Annotated[Path | None, arg(metavar="PHOTOS")]] = None
-    """Folder of photos, COLMAP project, or transforms.json; not needed with --resume."""
+    """Folder of photos, video, COLMAP project, or transforms.json; not needed with --resume."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="RUN")] = None
     """The run folder. Default: runs/NAME."""
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
@@ -109,6 +109,8 @@ def default_run(photos: Path) -> Path:
     path = photos.resolve()
     if path.suffix == ".json":
         path = path.parent
+    elif path.is_file():
+        path = path.with_suffix("")
     while path.name.lower() in ("images", "photos", "input") and path.parent.name:
         path = path.parent
     return RUNS / (path.name or "scene")

@@ -111,6 +111,13 @@ class Stages:
                 if database.exists_descriptors(image.image_id)
             }
 
+    def take_over(self) -> None:
+        """Go on from another job's features and matches."""
+        if not self.database.is_file():
+            unfinished = self.work / "unfinished.db"
+            shutil.copyfile(self.job["matches_from"], unfinished)
+            unfinished.rename(self.database)
+
     def matches(self) -> None:
         """The pairs listed in ``wanted.txt``, in chunks of about ``_SECONDS_BETWEEN_REPORTS``."""
         wanted = (self.work / "wanted.txt").read_text(encoding="utf-8").splitlines()

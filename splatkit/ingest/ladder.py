@@ -10,7 +10,7 @@ only another one placed are taken over from it where the two overlap.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,9 @@ from splatkit.io.colmap import ColmapModel, read_model
 from splatkit.io.files import write_json, write_text
 from splatkit.io.lenses import Lens
 
+MODELS_FILE = "models.json"
+NEIGHBOURS_FIRST_ABOVE = 30
+"""Photos; of more only neighbours are matched at first, all pairs when that is not enough."""
 MANY_PHOTOS = 150
 """Above this a few photos without a place are not worth doing everything again."""
 FEW_LOST = 0.05
@@ -84,6 +87,8 @@ class Climb:
     candidates: list[Candidate] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
     """The verified matches of each attempt."""
+    stated: dict[str, float] = field(default_factory=dict)
+    """Focal length in pixels that each photo's camera began with."""
     doubts: list[str] = field(default_factory=list)
     """What speaks against the best candidate."""
 
@@ -128,6 +133,13 @@ def climb(
 ) -> Generator[Event, None, Climb]:
     """Try rung after rung until all photos have a place that nothing speaks against."""
     state = Climb(work, prepared, config, video)
+    if NEIGHBOURS_FIRST_ABOVE < len(prepared) <= ALL_PAIRS_UP_TO:
+        yield from _match(state, "near")
+        yield from _rung(state, "near", "incremental")
+        if state.satisfied:
+            _write_report(state)
+            return state
+        yield Note("Neighbours alone do not place all photos: the other pairs are matched, too")
     yield from _match(state, "plain")
     first = ("incremental",) if len(prepared) <= IN_PARTS_ABOVE else ("in_parts",)
     for mapper in first:
@@ -156,8 +168,12 @@ def climb(
             yield from _rung(state, "fine", mapper)
             if not state.within_reach("fine"):
                 break
-    write_json(work / "models.json", [_report(c) for c in state.candidates])
+    _write_report(state)
     return state
+
+
+def _write_report(state: Climb) -> None:
+    write_json(state.work / MODELS_FILE, [_report(c) for c in state.candidates])
 
 
 def _good_enough(state: Climb) -> bool:
@@ -170,37 +186,42 @@ def _few(lost: int, count: int) -> bool:
 
 
 def _match(state: Climb, attempt: str) -> Generator[Event, None, None]:
-    """Features and matches of an attempt, ``plain`` or ``fine``.
+    """Features and matches of an attempt, ``near``, ``plain`` or ``fine``.
+
+    Plain ones go on from what the neighbours' matching did.
 
     Fine features (SIFT with affine shapes and pooled over scales) match across wider angles and
     take five times as long.
     """
     folder = _write_job(state, attempt)
-    yield from run_mapper(folder, "features")
+    if attempt == "plain" and (state.work / "near").is_dir():
+        yield from run_mapper(folder, "take_over", "features")
+    else:
+        yield from run_mapper(folder, "features")
     wanted = folder / "wanted.txt"
     if not wanted.is_file():
         names = [photo.copy for photo in state.prepared]
-        pairs = _wanted_pairs(state, folder, names)
+        pairs = _wanted_pairs(state, attempt, names)
         yield Note(f"Pairs of photos to match: {len(pairs)}")
         write_text(wanted, "".join(f"{names[i]} {names[k]}\n" for i, k in pairs))
     yield from run_mapper(folder, "matches")
 
 
-def _wanted_pairs(state: Climb, folder: Path, names: list[str]) -> list[tuple[int, int]]:
+def _wanted_pairs(state: Climb, attempt: str, names: list[str]) -> list[tuple[int, int]]:
     count = len(names)
-    if count <= ALL_PAIRS_UP_TO:
+    if count <= ALL_PAIRS_UP_TO and attempt != "near":
         pairs = all_pairs(count)
     else:
-        described = read_descriptors(folder / "database.db", _LIKENESS_FEATURES)
+        described = read_descriptors(state.work / attempt / "database.db", _LIKENESS_FEATURES)
         empty = np.zeros((0, 128), np.uint8)
         likeness = likeness_of([described.get(n, empty) for n in names], state.config.seed)
         places: list[Place | None] = [photo.info.gps for photo in state.prepared]
         pairs = neighbour_pairs(count, likeness, places, state.video)
-    if not state.candidates:
+    if attempt != "fine" or not state.candidates:
         return pairs
     # What was seen to share nothing, and has its place without it, need not be looked at closer.
     lost = set(state.lost)
-    matched = {(p.first, p.second) for p in state.candidates[0].pairs}
+    matched = {(p.first, p.second) for p in state.pairs["plain"]}
     return [
         (i, k)
         for i, k in pairs
@@ -214,6 +235,7 @@ def _wanted_pairs(state: Climb, folder: Path, names: list[str]) -> list[tuple[in
 def _write_job(state: Climb, attempt: str) -> Path:
     folder = state.work / attempt
     folder.mkdir(parents=True, exist_ok=True)
+    earlier = "near" if attempt == "plain" else "plain"
     write_json(
         folder / "job.json",
         {
@@ -223,7 +245,7 @@ def _write_job(state: Climb, attempt: str) -> Path:
             "threads": state.config.threads or os.cpu_count() or 1,
             "seed": state.config.seed,
             "default_focal": DEFAULT_FOCAL,
-            "matches_from": str((state.work / "plain" / "database.db").resolve()),
+            "matches_from": str((state.work / earlier / "database.db").resolve()),
         },
     )
     return folder
@@ -249,7 +271,9 @@ def _rung(state: Climb, attempt: str, mapper: str) -> Generator[Event, None, Non
     best = state.best
     if best is not None and state.lost:
         _take_over(state, best)
-    state.doubts = doubts_about(state, read_focals(state.work / "plain" / "database.db"))
+    if not state.stated:
+        state.stated = read_focals(folder / "database.db")
+    state.doubts = doubts_about(state)
 
 
 def _take_over(state: Climb, best: Candidate) -> None:
@@ -278,13 +302,8 @@ _OPINIONS = {ODD_FOCAL, UNUSUAL_LENS}
 _LENS_DOUBTS = {ODD_FOCAL, UNUSUAL_LENS, LARGE_ERRORS, WEAK}
 
 
-def doubts_about(state: Climb, stated: Mapping[str, float]) -> list[str]:
-    """What speaks against the best candidate and has not been answered by another mapper.
-
-    Args:
-        state: all candidates.
-        stated: focal length in pixels that each photo's camera began with.
-    """
+def doubts_about(state: Climb) -> list[str]:
+    """What speaks against the best candidate and has not been answered by another mapper."""
     best = state.best
     if best is None:
         return ["nothing was placed"]
@@ -299,7 +318,7 @@ def doubts_about(state: Climb, stated: Mapping[str, float]) -> list[str]:
         lens = best.model.cameras[image.camera_id]
         relative = _relative_focal(lens)
         if image.name in known:
-            was = stated[image.name] / max(lens.width, lens.height)
+            was = state.stated[image.name] / max(lens.width, lens.height)
             if abs(relative / was - 1) > FOCAL_TOLERANCE:
                 found.append(ODD_FOCAL)
                 break

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from splatkit.core import Event, Note, SplatkitError, UsageError
 from splatkit.ingest.build import IMAGES, MASKS, build_scene
+from splatkit.ingest.capture import Capture, examine
 from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.frames import extract_frames
 from splatkit.ingest.mapping import place_cameras
@@ -75,6 +77,28 @@ def ingest(
         f"{len(scene.held_out_photos)} held out"
     )
     return out
+
+
+def check(
+    source: Path | str, config: IngestConfig | None = None, place: Path | str = "."
+) -> Generator[Event, None, Capture]:
+    """Look at photos and say what they are like, before any work is done on them.
+
+    Args:
+        source: what ``ingest`` would be given; of a video its chosen frames are looked at.
+        config: what ``ingest`` would be told.
+        place: where the scene would be written.
+
+    Raises:
+        SplatkitError: there are no photos at ``source``.
+    """
+    source, config = Path(source), config or IngestConfig()
+    found = find_source(source, config)
+    if not found.videos:
+        return (yield from examine(found.folder, found.names, config, Path(place)))
+    with tempfile.TemporaryDirectory(prefix="splatkit-frames-") as folder:
+        names = yield from extract_frames(found.videos, Path(folder), config.frames)
+        return (yield from examine(Path(folder), names, config, Path(place)))
 
 
 def _frames(found: Source, out: Path, config: IngestConfig) -> Generator[Event, None, Source]:
