@@ -161,11 +161,16 @@ def _spread(value: Tensor) -> Tensor:
 
 def room_for(count: int, bases: int, antialiased: bool = False) -> Gaussians:
     """Gaussians with ``bases`` harmonics to be filled in, block by block; numbers undefined."""
+
+    def room(*shape: int) -> Tensor:
+        # NumPy asks the system for large pages, which are filled four times faster.
+        return torch.from_numpy(np.empty(shape, np.float32))
+
     return Gaussians(
-        means=torch.empty(count, 3),
-        quats=torch.empty(count, 4),
-        log_scales=torch.empty(count, 3),
-        logit_opacities=torch.empty(count),
-        sh=torch.empty(count, bases, 3),
+        means=room(count, 3),
+        quats=room(count, 4),
+        log_scales=room(count, 3),
+        logit_opacities=room(count),
+        sh=room(count, bases, 3),
         antialiased=antialiased,
     )

@@ -12,6 +12,7 @@ layout's frame is the world frame.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,13 +28,14 @@ from torch import Tensor
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import MAX_DEGREE, count_from_degree, sh_from_rgb
 from splatkit.io._describe import describe
+from splatkit.io._packing import room_for
 from splatkit.io._usable import OPAQUE_LOGIT, keep_usable
 from splatkit.io.files import atomic_path
 
 MAGIC = b"ply"
 MAX_HEADER_BYTES = 1 << 20
-BLOCK = 1 << 15
-"""Rows that are held in the layout of the file at once."""
+BLOCK = 1 << 13
+"""Rows that are held in the layout of the file at once: few enough for a processor's cache."""
 
 _PRODUCER = re.compile(r"(?:generated|created|written|exported)\s+(?:by|with|from)\W+(.+)", re.I)
 _ANTIALIASED = re.compile(r"SplatRenderMode:\s*mip\b|antialiased\s*[:=]?\s*(1|true)\b", re.I)
@@ -95,11 +97,13 @@ def write(gaussians: Gaussians, path: Path) -> None:
     element = PlyElement.describe(rows, "vertex")
     header = PlyData([element], byte_order="<", comments=comments).header
     block = torch.empty(min(BLOCK, len(plain)), len(columns))
+    bases = plain.sh.shape[1]
+    order = torch.tensor([0, 1, 2, *(3 * base + c for c in range(3) for base in range(1, bases))])
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         stream.write(f"{header}\n".encode())
         for start in range(0, len(plain), BLOCK):
-            part = plain[start : start + BLOCK]
-            _fill(block[: len(part)], part)
+            part = plain[start : start + BLOCK].to(torch.float32)
+            _fill(block[: len(part)], part, order)
             stream.write(block[: len(part)].numpy().data)
 
 
@@ -240,81 +244,74 @@ def _read_header(path: Path, start: bytes, size: int) -> _Header:
 
 
 def _gaussians(header: _Header, blocks: Iterable[NDArray[np.void]]) -> Gaussians:
-    count, rest = header.count, header.rest // 3
-    means, quats, log_scales = (torch.empty(count, width) for width in (3, 4, 3))
-    logits, sh = torch.empty(count), torch.empty(count, 1 + rest, 3)
+    count, bases = header.count, 1 + header.rest // 3
+    whole = room_for(count, bases, header.antialiased)
     groups = _extra_groups(header)
     extra = {
         stem: torch.empty(count, len(names), dtype=torch.int64 if whole else torch.float32)
         for stem, (names, whole) in groups.items()
     }
+    # Columns hold all coefficients of one colour behind one another, tensors the three colours of
+    # one coefficient.
+    rest = [f"f_rest_{c * (bases - 1) + base}" for base in range(bases - 1) for c in range(3)]
+    has_base = header.has(_DC)
+    columns = _Columns(header.dtype)
     at = 0
     for block in blocks:
-        columns = _Columns(block)
+        columns.data = block
         part = slice(at, at + len(block))
-        means[part] = columns.take(_MEANS)
-        quats[part] = columns.take(_QUATS)
-        log_scales[part] = columns.take(_SCALES)
-        logits[part] = columns.take(("opacity",))[:, 0]
-        sh[part, 0] = _base_colors(header, columns)
-        if rest:
-            flat = columns.take(tuple(f"f_rest_{i}" for i in range(header.rest)))
-            sh[part, 1:] = flat.view(len(block), 3, rest).mT
-        for stem, (names, whole) in groups.items():
-            extra[stem][part] = (columns.integers if whole else columns.take)(names)
+        columns.into(whole.means[part], _MEANS)
+        columns.into(whole.quats[part], _QUATS)
+        columns.into(whole.log_scales[part], _SCALES)
+        columns.into(whole.logit_opacities[part, None], ("opacity",))
+        harmonics = whole.sh.view(count, 3 * bases)[part]
+        columns.into(harmonics[:, 0 if has_base else 3 :], (*(_DC if has_base else ()), *rest))
+        if not has_base:
+            columns.into(harmonics[:, :3], _RGB)
+            harmonics[:, :3] = _base_of_rgb(header, harmonics[:, :3])
+        for stem, (names, _) in groups.items():
+            columns.into(extra[stem][part], names)
         at += len(block)
+    logits = whole.logit_opacities
     infinite = torch.isinf(logits)
     logits[infinite] = logits[infinite].sign() * OPAQUE_LOGIT
     single = {stem for stem, (names, _) in groups.items() if names == (stem,)}
-    return Gaussians(
-        means=means,
-        quats=quats,
-        log_scales=log_scales,
-        logit_opacities=logits,
-        sh=sh,
-        extra={stem: t[:, 0] if stem in single else t for stem, t in extra.items()},
-        antialiased=header.antialiased,
-    )
+    whole.extra = {stem: t[:, 0] if stem in single else t for stem, t in extra.items()}
+    return whole
 
 
-def _base_colors(header: _Header, columns: _Columns) -> Tensor:
-    """[B,3] coefficients of degree 0; tools without harmonics store plain colours instead."""
-    if header.has(_DC):
-        return columns.take(_DC)
+def _base_of_rgb(header: _Header, rgb: Tensor) -> Tensor:
+    """Coefficients of degree 0 of the plain colours that tools without harmonics store."""
     kind = np.dtype(header.dtype["red"])
-    full = 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
-    return sh_from_rgb(columns.take(_RGB) / full)
+    return sh_from_rgb(rgb / (1.0 if kind.kind == "f" else float(np.iinfo(kind).max)))
 
 
 class _Columns:
-    """Named columns of a structured array, taken out as packed tensors."""
+    """Named columns of blocks of rows, taken out into tensors."""
 
-    def __init__(self, data: NDArray[np.void]) -> None:
-        fields = data.dtype.fields or {}
+    def __init__(self, dtype: np.dtype[np.void]) -> None:
+        fields = dtype.fields or {}
+        self.data = np.empty(0, dtype)
         self.kinds = {name: field[0].kind for name, field in fields.items()}
-        self.data = data
-        packed = all(field[0].str in ("<f4", "<i4", "<u4") for field in fields.values())
-        # The usual file is one matrix of 4-byte columns: slices of it are far faster than fields.
-        self.matrix = data.view("<f4").reshape(len(data), len(fields)) if packed else None
-        self.places = {name: i for i, name in enumerate(fields)}
+        self.packed = all(field[0].str in ("<f4", "<i4", "<u4") for field in fields.values())
+        self.numbers = {name: i for i, name in enumerate(fields)}
+        self.places: dict[tuple[str, ...], Tensor] = {}
 
-    def take(self, names: tuple[str, ...]) -> Tensor:
-        """[B, len(names)] float32; a view of the data where that is possible."""
-        if self.matrix is not None and all(self.kinds[name] == "f" for name in names):
-            places = [self.places[name] for name in names]
-            run = places == list(range(places[0], places[0] + len(places)))
-            picked = self.matrix[:, slice(places[0], places[-1] + 1) if run else places]
-            return torch.from_numpy(picked)
-        out = np.empty((len(self.data), len(names)), np.float32)
+    def into(self, target: Tensor, names: tuple[str, ...]) -> None:
+        """Put columns into a tensor [B, len(names)], float32 or int64."""
+        if self.packed and all(self.kinds[name] == "f" for name in names):
+            # The usual file is one matrix of 4-byte columns: far faster than field by field.
+            if names not in self.places:
+                places = [self.numbers[name] for name in names]
+                self.places[names] = torch.tensor(places, dtype=torch.int64)
+            matrix = torch.from_numpy(self.data.view("<f4").reshape(len(self.data), -1))
+            torch.index_select(matrix, 1, self.places[names], out=target)
+            return
+        out = target.numpy()
         for i, name in enumerate(names):
             # Numbers beyond float32 become infinite and are then judged as such.
             with np.errstate(over="ignore", invalid="ignore"):
                 out[:, i] = self.data[name]
-        return torch.from_numpy(out)
-
-    def integers(self, names: tuple[str, ...]) -> Tensor:
-        """[B, len(names)] int64."""
-        return torch.from_numpy(np.stack([self.data[n].astype(np.int64) for n in names], 1))
 
 
 def _extra_groups(header: _Header) -> dict[str, tuple[tuple[str, ...], bool]]:
@@ -338,33 +335,17 @@ def _extra_groups(header: _Header) -> dict[str, tuple[tuple[str, ...], bool]]:
     }
 
 
-def _parts(gaussians: Gaussians) -> list[tuple[tuple[str, ...], Tensor]]:
-    """The columns of the layout in their order, each group with its values [N, columns]."""
-    count, rest = len(gaussians), 3 * (gaussians.sh.shape[1] - 1)
-    parts: list[tuple[tuple[str, ...], Tensor]] = [
-        (_MEANS, gaussians.means),
-        (_NORMALS, gaussians.means.new_zeros(()).expand(count, 3)),
-        (_DC, gaussians.sh[:, 0]),
-        (tuple(f"f_rest_{i}" for i in range(rest)), gaussians.sh[:, 1:].mT),
-        (("opacity",), gaussians.logit_opacities[:, None]),
-        (_SCALES, gaussians.log_scales),
-        (_QUATS, gaussians.quats),
-    ]
-    for name, tensor in gaussians.extra.items():
-        flat = tensor[:, None] if tensor.ndim == 1 else tensor.reshape(count, tensor[0:1].numel())
-        spread = tuple(f"{name}_{i}" for i in range(flat.shape[1]))
-        parts.append(((name,) if tensor.ndim == 1 else spread, flat))
-    return parts
-
-
 def _columns(gaussians: Gaussians) -> list[tuple[str, bool]]:
-    """The name of each column, and whether it holds integers."""
-    columns: list[tuple[str, bool]] = []
-    for part, values in _parts(gaussians):
-        whole = not values.dtype.is_floating_point
-        if whole and values.numel() and int(values.abs().max()) > np.iinfo(np.int32).max:
-            raise SplatkitError(f"extra {part[0]}: expected integers of 32 bits, got larger ones")
-        columns += [(name, whole) for name in part]
+    """The name of each column of the layout in its order, and whether it holds integers."""
+    rest = 3 * (gaussians.sh.shape[1] - 1)
+    names = [*_MEANS, *_NORMALS, *_DC, *(f"f_rest_{i}" for i in range(rest))]
+    columns = [(name, False) for name in (*names, "opacity", *_SCALES, *_QUATS)]
+    for name, tensor in gaussians.extra.items():
+        whole = not tensor.dtype.is_floating_point
+        if whole and tensor.numel() and int(tensor.abs().max()) > np.iinfo(np.int32).max:
+            raise SplatkitError(f"extra {name}: expected integers of 32 bits, got larger ones")
+        spread = [f"{name}_{i}" for i in range(math.prod(tensor.shape[1:]))]
+        columns += [(column, whole) for column in ([name] if tensor.ndim == 1 else spread)]
     names = [name for name, _ in columns]
     if len(set(names)) != len(names) or any(not re.fullmatch(r"[\x21-\x7e]+", n) for n in names):
         raise SplatkitError(
@@ -373,12 +354,24 @@ def _columns(gaussians: Gaussians) -> list[tuple[str, bool]]:
     return columns
 
 
-def _fill(table: Tensor, gaussians: Gaussians) -> None:
-    """Write rows into a table [B, columns] of float32, integers by their bits."""
-    at = 0
-    for names, values in _parts(gaussians):
-        target = table[:, at : at + len(names)]
-        at += len(names)
-        if not values.dtype.is_floating_point:
-            values = values.to(torch.int32).view(torch.float32)
-        target.view(len(values), *values.shape[1:]).copy_(values)
+def _fill(table: Tensor, gaussians: Gaussians, order: Tensor) -> None:
+    """Write rows into a table [B, columns] of float32, integers by their bits.
+
+    Args:
+        table: to be filled.
+        gaussians: B of them, float32.
+        order: [3K] place in a row of ``sh`` of each column of harmonics.
+    """
+    count = len(gaussians)
+    extra = [tensor.reshape(count, math.prod(tensor.shape[1:])) for tensor in
+             gaussians.extra.values()]  # fmt: skip
+    parts = (
+        gaussians.means,
+        gaussians.means.new_zeros(()).expand(count, 3),
+        gaussians.sh.reshape(count, len(order)).index_select(1, order),
+        gaussians.logit_opacities[:, None],
+        gaussians.log_scales,
+        gaussians.quats,
+        *(t if t.dtype.is_floating_point else t.to(torch.int32).view(torch.float32) for t in extra),
+    )
+    torch.cat(parts, 1, out=table)

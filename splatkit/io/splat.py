@@ -26,14 +26,23 @@ import torch
 from numpy.typing import NDArray
 
 from splatkit.core import Gaussians
-from splatkit.core.sh import rgb_from_sh, sh_from_rgb
+from splatkit.core.sh import C0, rgb_from_sh
 from splatkit.io import _packing as packing
 from splatkit.io.files import atomic_path
 
 NAME = ".splat"
 _NOTABLE = 0.01
 """Colours this far outside 0..1, and this share of the Gaussians, are worth a warning."""
-_RECORD = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
+_SAMPLES = 1 << 16
+"""Gaussians that are asked for it."""
+_RECORD_BYTES = 32
+_STEPS = torch.tensor([255 * C0] * 3 + [255.0] + [128.0] * 4)
+_OFFSETS = torch.tensor([127.5] * 3 + [0.0] + [128.0] * 4)
+"""Byte = number * step + offset, for coefficients of degree 0, opacity and quaternion."""
+_NO_TURN = 0x80808080
+"""The four bytes of a quaternion of length 0."""
+_BLOCK = 1 << 14
+"""Gaussians converted at once: few enough for a processor's cache."""
 
 
 def read(path: Path) -> Gaussians:
@@ -48,23 +57,20 @@ def read(path: Path) -> Gaussians:
 def write(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians atomically; a warning names what the format cannot hold."""
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=0, antialiased=False)
-    records = np.empty(len(gaussians), _RECORD)
-    outside = 0
-    for start in range(0, len(gaussians), packing.BLOCK):
-        part = gaussians[start : start + packing.BLOCK]
-        rows = records[start : start + packing.BLOCK]
-        rows["mean"] = part.means.numpy()
-        rows["scale"] = part.scales.numpy()
-        rgb = rgb_from_sh(part.sh[:, 0])
-        outside += int(((rgb < -_NOTABLE) | (rgb > 1 + _NOTABLE)).any(1).sum())
-        rows["rgba"][:, :3] = packing.to_bytes(rgb * 255)
-        rows["rgba"][:, 3] = packing.opacity_bytes(part.logit_opacities)
+    _warn_of_clamped(gaussians, path)
+    # Eight words of four bytes a row: two copies of a block are faster than a field at a time.
+    table = torch.from_numpy(np.empty((len(gaussians), 8), np.float32))
+    for start in range(0, len(gaussians), _BLOCK):
+        part = gaussians[start : start + _BLOCK]
         unit = torch.nn.functional.normalize(part.quats, dim=-1)
-        rows["quat"] = packing.to_bytes(unit * 128 + 128)
-    _warn_of_clamped(outside, len(gaussians), path)
+        values = torch.cat((part.sh[:, 0], part.opacities[:, None], unit), 1)
+        data = torch.addcmul(_OFFSETS, values, _STEPS).round_().clamp_(0, 255).to(torch.uint8)
+        rows = table[start : start + _BLOCK]
+        torch.cat((part.means, part.scales, data.view(torch.float32)), 1, out=rows)
+    records = table.numpy().view("V32")[:, 0]
     order = _bulk_first(gaussians)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        stream.write(records.view("V32")[order].data)
+        stream.write(records.take(order).data)
 
 
 def info(path: Path) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def info(path: Path) -> dict[str, Any]:
 
 def _bulk_first(gaussians: Gaussians) -> NDArray[np.int64]:
     """[N] order by falling volume times opacity, to 1/65535 of the range of its logarithm."""
-    size = gaussians.log_scales.sum(1)
+    size = torch.mv(gaussians.log_scales, torch.ones(3))
     size += torch.nn.functional.logsigmoid(gaussians.logit_opacities)
     if len(size) == 0:
         return np.zeros(0, np.int64)
@@ -84,11 +90,14 @@ def _bulk_first(gaussians: Gaussians) -> NDArray[np.int64]:
     return np.argsort(steps.astype(np.uint16), kind="stable")
 
 
-def _warn_of_clamped(outside: int, count: int, path: Path) -> None:
+def _warn_of_clamped(gaussians: Gaussians, path: Path) -> None:
     """Scenes trained with harmonics may have base colours that no byte holds."""
-    if outside > _NOTABLE * count:
+    count = len(gaussians)
+    some = rgb_from_sh(gaussians.sh[:: max(1, count // _SAMPLES), 0])
+    outside = ((some < -_NOTABLE) | (some > 1 + _NOTABLE)).any(1).float()
+    if count and float(outside.mean()) > _NOTABLE:
         warnings.warn(
-            f"{path}: {outside / count:.0%} of the Gaussians have colours beyond "
+            f"{path}: {float(outside.mean()):.0%} of the Gaussians have colours beyond "
             f"what {NAME} holds; they are clamped (train with --sh-degree 0 for {NAME} files)",
             stacklevel=3,
         )
@@ -96,23 +105,24 @@ def _warn_of_clamped(outside: int, count: int, path: Path) -> None:
 
 def _load(path: Path) -> Gaussians:
     data = packing.read_bytes(path)
-    if len(data) % _RECORD.itemsize:
+    if len(data) % _RECORD_BYTES:
         raise packing.damaged(
-            path, f"expected records of {_RECORD.itemsize} bytes, got {len(data)} bytes"
+            path, f"expected records of {_RECORD_BYTES} bytes, got {len(data)} bytes"
         )
-    records = np.frombuffer(data, _RECORD)
-    count = len(records)
-    means, quats, log_scales = (torch.empty(count, width) for width in (3, 4, 3))
-    logits, sh = torch.empty(count), torch.empty(count, 1, 3)
-    for start in range(0, count, packing.BLOCK):
-        rows, part = records[start : start + packing.BLOCK], slice(start, start + packing.BLOCK)
-        means[part] = torch.from_numpy(rows["mean"].copy())
+    table = np.frombuffer(data, "<f4").reshape(-1, 8)
+    count = len(table)
+    whole = packing.room_for(count, 1)
+    for start in range(0, count, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        floats, numbers = table[part], table[part, 6:].view(np.uint8)
+        whole.means[part] = torch.from_numpy(floats[:, :3].copy())
         # Only a scale of 0 (a flat splat) has the logarithm -inf; a negative one becomes NaN.
-        logs = torch.from_numpy(rows["scale"].copy()).log_()
-        log_scales[part] = logs.masked_fill_(logs == -torch.inf, packing.MIN_LOG_SCALE)
-        turns = torch.from_numpy(rows["quat"].astype(np.float32)).sub_(128)
-        turns[(turns == 0).all(1), 0] = 1
-        quats[part] = torch.nn.functional.normalize(turns, dim=-1)
-        logits[part] = packing.logits_of_bytes(rows["rgba"][:, 3])
-        sh[part, 0] = sh_from_rgb(torch.from_numpy(rows["rgba"][:, :3].astype(np.float32)) / 255)
-    return Gaussians(means, quats, log_scales, logits, sh)
+        logs = torch.log(torch.from_numpy(floats[:, 3:6].copy()), out=whole.log_scales[part])
+        logs.clamp_(min=packing.MIN_LOG_SCALE)
+        values = torch.from_numpy(numbers.astype(np.float32)).sub_(_OFFSETS).div_(_STEPS)
+        whole.sh[part, 0] = values[:, :3]
+        whole.logit_opacities[part] = packing.logits_of_bytes(numbers[:, 3])
+        turns = values[:, 4:]
+        turns[torch.from_numpy(floats[:, 7].view("<u4") == _NO_TURN), 0] = 1
+        whole.quats[part] = torch.nn.functional.normalize(turns, dim=-1)
+    return whole

@@ -78,6 +78,8 @@ def survives(read: Callable[[Path], Gaussians], path: Path, good: bytes, count: 
     generator = random.Random(0)
     refused = 0
     for _ in range(count):
+        # A new file each time: some file systems wait for the disk when one is overwritten.
+        path.unlink(missing_ok=True)
         path.write_bytes(mutated(good, generator))
         message = ""
         with warnings.catch_warnings():
