@@ -115,6 +115,10 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, SplatkitError):
         return text
+    if isinstance(error, (FileExistsError, NotADirectoryError)) and error.filename:
+        return (
+            f"{error.filename}: expected a folder there, or nothing yet, got a file; name another"
+        )
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else text
     name = type(error).__name__

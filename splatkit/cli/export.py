@@ -27,7 +27,8 @@ class Command:
     source: Positional[Annotated[Path, arg(metavar="IN")]]
     """A run folder, or a scene file of any format."""
     target_file: Positional[Annotated[Path, arg(metavar="OUT")]]
-    """The file to write; its ending names the format (none is needed with --target)."""
+    """The file to write; its ending names the format (none is needed with --target). Missing
+    folders are made."""
     target: Annotated[
         str | None, arg(help=f"Lay the file out for a program.\n\n{targets_help()}")
     ] = None
@@ -45,7 +46,8 @@ class Command:
     scale: float = 1.0
     """Make so many times larger."""
     precision: Literal["low", "normal", "high"] | None = None
-    """Of .spz (colours that depend on the view: 4, 5 or 8 bits) and .npz (low: 16-bit numbers)."""
+    """Of .spz and .html (colours that depend on the view: 4, 5 or 8 bits) and .npz (low: 16-bit
+    numbers). Default: normal, or high where that shows the scene too roughly."""
     spz_version: Literal[3, 4] | None = None
     """Of .spz files; 3 for readers older than July 2026. Default: 4."""
     no_check: bool = False

@@ -1,4 +1,4 @@
-"""``splatkit info FILE``: what is in a scene file."""
+"""``splatkit info FILE``: what is in a scene file or a run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ class Command:
     """Say what is in a scene file: how many Gaussians, their harmonics, bounds and faults."""
 
     file: Positional[Annotated[Path, arg(metavar="FILE")]]
-    """A scene file of any format."""
+    """A scene file of any format, or a run folder: its trained scene."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> None:
         """Print the description."""
-        from splatkit.core import UsageError
+        from splatkit.export.opening import scene_file
         from splatkit.io import info
 
-        if not self.file.exists():
-            raise UsageError(f"{self.file}: expected a scene file, found nothing there")
-        description = info(self.file)
+        file = scene_file(self.file)
+        description = {"file": str(file)} | info(file)
         print(json.dumps(description, indent=1) if self.json else as_text(description))
 
 

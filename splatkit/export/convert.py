@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from splatkit.export.prepare import (
     cropped,
     laid_out,
     turned,
-    writer_options,
+    writer_attempts,
 )
 from splatkit.export.proof import Proof, check_proof, prove
 from splatkit.export.targets import place_for, target_named
@@ -75,25 +75,33 @@ def export_scene(
     options = options or ExportOptions()
     program = target_named(options.target) if options.target is not None else None
     target, form = place_for(target, program)
-    keywords = dict(writer_options(form, options))
+    attempts = writer_attempts(form, options)
     yield Progress("Exporting", 0, 4, f"reading {source.name}")
     opened = open_scene(source)
     yield Progress("Exporting", 1, 4, "preparing")
     scene = prepared(opened, options)
-    keywords |= _for_pages(opened, form, options)
+    pages = _for_pages(opened, form, options)
     with staged(target) as temporary, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         yield Progress("Exporting", 2, 4, f"writing {target.name}")
         proof = None
         try:
-            assert form.write is not None
-            form.write(laid_out(scene, form, program), temporary, **keywords)
-            if options.check:
+            for last, keywords in enumerate(attempts, 1 - len(attempts)):
+                assert form.write is not None
+                form.write(laid_out(scene, form, program), temporary, **keywords, **pages)
+                if not options.check:
+                    break
                 yield Progress("Exporting", 3, 4, "comparing")
                 axes = program.axes if program is not None else None
                 views = check_views(opened, scene, options)
                 proof = prove(scene, temporary, form, views, axes=axes, backend=options.backend)
-                check_proof(proof, target)
+                if last == 0 or not proof.rough:
+                    check_proof(proof, target, _advice(form, keywords))
+                    break
+                yield Note(
+                    f"{target.name}: shows the scene with {proof.psnr:.1f} dB (expected "
+                    f"{proof.least_psnr:.0f}): written again with --precision high"
+                )
         except SplatkitError as error:
             raise type(error)(_renamed(str(error), temporary, target)) from error
         yield from _notes(told, temporary, target)
@@ -111,26 +119,41 @@ def export_scene(
     return Exported(target, form.name, len(scene), degree, size, proof)
 
 
+def _advice(form: Format, keywords: Mapping[str, Any]) -> str:
+    """What may help a file that shows too little, beside another format."""
+    if "precision" in form.options and keywords.get("precision") != "high":
+        return "add --precision high, "
+    return ""
+
+
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
     """Give a path of the same name in a temporary folder beside a file.
 
     What was written there (some formats are several files) takes its place when the block ends
-    well, the file itself last; when the block raises, nothing changes.
+    well, the file itself last; when the block raises, nothing changes. Missing folders are made.
 
     Raises:
         SplatkitError: the place cannot be written.
     """
+    made = [folder for folder in target.parents if not folder.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(".tmp", f".{target.stem}.", target.parent) as folder:
             yield Path(folder, target.name)
             for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == target.name):
                 file.replace(target.with_name(file.name))
-    except OSError as error:
+    except BaseException as error:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        if not isinstance(error, OSError):
+            raise
+        reason = error.strerror or error
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason = "a file has the name of its folder"
         raise SplatkitError(
-            f"{target}: cannot be written ({error.strerror or error}); choose a folder that you "
-            "can write to"
+            f"{target}: cannot be written ({reason}); choose a folder that you can write to"
         ) from error
 
 

@@ -50,14 +50,34 @@ def open_scene(path: Path | str) -> OpenScene:
         SplatkitError: it holds no trained scene, or a damaged one.
     """
     path = Path(path)
+    file = scene_file(path)
+    gaussians = read_gaussians(file)
+    name = path.resolve().name if path.is_dir() else path.stem
+    folder = RunFolder(path)
+    if file != folder.ply:
+        return OpenScene(name, file, gaussians)
+    if not (folder.scene / SCENE_FILE).is_file():
+        return OpenScene(name, file, gaussians, run=path)
+    scene = load_scene(folder.scene)
+    background = scene.background or (0.0, 0.0, 0.0)
+    return OpenScene(name, file, gaussians, scene.photos, background, path)
+
+
+def scene_file(path: Path) -> Path:
+    """The file that holds the Gaussians of a run folder, a folder of SOG pictures, or itself.
+
+    Raises:
+        UsageError: there is nothing at that path.
+        SplatkitError: a folder holds no trained scene.
+    """
     if not path.exists():
         raise UsageError(f"{path}: expected a run folder or a scene file, found nothing there")
     if not path.is_dir():
-        return OpenScene(path.stem, path, read_gaussians(path))
+        return path
     folder = RunFolder(path)
     described = path / META_NAME
     if described.is_file() and not folder.ply.is_file():
-        return OpenScene(path.resolve().name, described, read_gaussians(described))
+        return described
     if not folder.ply.is_file():
         has_state = folder.checkpoints.is_dir() and any(folder.checkpoints.iterdir())
         hint = (
@@ -68,13 +88,7 @@ def open_scene(path: Path | str) -> OpenScene:
         raise SplatkitError(
             f"{path}: expected a run folder with exports/{folder.ply.name}, found none; {hint}"
         )
-    gaussians = read_gaussians(folder.ply)
-    name = path.resolve().name
-    if not (folder.scene / SCENE_FILE).is_file():
-        return OpenScene(name, folder.ply, gaussians, run=path)
-    scene = load_scene(folder.scene)
-    background = scene.background or (0.0, 0.0, 0.0)
-    return OpenScene(name, folder.ply, gaussians, scene.photos, background, path)
+    return folder.ply
 
 
 def load(path: Path | str) -> Gaussians:

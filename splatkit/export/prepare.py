@@ -149,6 +149,21 @@ def writer_options(form: Format, options: ExportOptions) -> Mapping[str, Any]:
     return wanted
 
 
+def writer_attempts(form: Format, options: ExportOptions) -> list[Mapping[str, Any]]:
+    """Keywords for the format's writer, and then those to write the file again with.
+
+    Formats that can be more precise are so where their usual precision shows too little, unless
+    the precision was chosen.
+
+    Raises:
+        UsageError: the format has no such option.
+    """
+    first = writer_options(form, options)
+    if "precision" not in form.options or "precision" in first:
+        return [first]
+    return [first, {**first, "precision": "high"}]
+
+
 def rotation_of(options: ExportOptions) -> Tensor | None:
     """[3,3] float64 of ``--up`` and then ``--rotate``; None where neither turns anything."""
     if options.up is None and options.rotate is None:

@@ -54,6 +54,11 @@ class Proof:
     """The axes that the file's numbers were taken in."""
 
     @property
+    def rough(self) -> bool:
+        """Whether it shows less than its format promises."""
+        return self.psnr is not None and self.psnr < self.least_psnr
+
+    @property
     def faults(self) -> list[str]:
         """What is wrong with the file; empty when nothing is."""
         found = []
@@ -64,7 +69,7 @@ class Proof:
             )
         if self.handedness == "mirrored":
             found.append("it shows the scene mirrored")
-        if self.psnr is not None and self.psnr < self.least_psnr:
+        if self.rough:
             found.append(
                 f"it shows the scene with {self.psnr:.1f} dB (expected {self.least_psnr:.0f})"
             )
@@ -126,16 +131,21 @@ def prove(
     )
 
 
-def check_proof(proof: Proof, path: Path) -> None:
+def check_proof(proof: Proof, path: Path, advice: str = "") -> None:
     """Refuse a file that shows something else than its scene.
+
+    Args:
+        proof: of the file.
+        path: where it was meant to be.
+        advice: what else may help, a clause.
 
     Raises:
         SplatkitError: it names what is wrong and what to do.
     """
     if proof.faults:
         raise SplatkitError(
-            f"{path}: not kept, for {' and '.join(proof.faults)}; choose .ply for all that there "
-            "is, or --no-check to keep the file all the same"
+            f"{path}: not kept, for {' and '.join(proof.faults)}; {advice}choose .ply for all "
+            "that there is, or --no-check to keep the file all the same"
         )
 
 

@@ -39,9 +39,12 @@ def describe(path: Path, name: str, gaussians: Gaussians, **facts: Any) -> dict[
         name: of the format.
         gaussians: everything in the file, broken rows included, in the world frame.
         **facts: what only this format has (version, producer, quantization, unit, ...); ``notes``
-            are warnings of its own (dialects).
+            are warnings of its own (dialects), ``stated_up`` is the axis that it says points up.
     """
     notes = list(facts.pop("notes", ()))
+    stated_up = facts.pop("stated_up", None)
+    if stated_up is None and str(facts.get("producer", "")).startswith("splatkit"):
+        stated_up = "-y"
     kept = gaussians[usable(gaussians)]
     size = path.stat().st_size
     center, radius = bulk(kept)
@@ -50,7 +53,9 @@ def describe(path: Path, name: str, gaussians: Gaussians, **facts: Any) -> dict[
     low, high = (
         (kept.means.amin(0).tolist(), kept.means.amax(0).tolist()) if len(kept) else (None, None)
     )
-    up = up_axis(kept)
+    # What can be seen goes before what a file says: converters write their own axis unasked.
+    seen_up = up_axis(kept)
+    up = seen_up or stated_up
     broken = len(gaussians) - len(kept)
     return {
         "format": name,
@@ -64,6 +69,7 @@ def describe(path: Path, name: str, gaussians: Gaussians, **facts: Any) -> dict[
         "median_splat": float(kept.scales.amax(1).median()) if len(kept) else None,
         "unit": facts.get("unit", "not stated"),
         "up_guess": up,
+        "up_known_from": "level surfaces" if seen_up else "the file" if stated_up else None,
         "nearly_transparent": faint,
         "giant": giant,
         "not_finite": broken,

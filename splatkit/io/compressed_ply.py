@@ -13,9 +13,12 @@ curve and share a box of ranges per 256 of them::
     sh      uint8 f_rest_*          (c / 8 + 0.5) * 256, all of red, then green, then blue;
                                     9, 24 or 45 of them; read as the middle of their step
 
-Of f_rest, 0 and 255 stand for -4 and 4. Log scales are clamped to +-20. A comment
-``SplatRenderMode: mip`` marks antialiased scenes. The frame is that of the standard PLY, which is
-the world frame: nothing is turned (PlayCanvas viewers turn all splats by 180 degrees about z).
+No step of f_rest stands for 0, and as many zeros as scenes have would be one and the same error
+where a scene is seen from a side that nobody took a photo from: numbers close to 0 go up or down
+by chance, which is the same for every file. Of f_rest, 0 and 255 stand for -4 and 4. Log scales
+are clamped to +-20. A comment ``SplatRenderMode: mip`` marks antialiased scenes. The frame is that
+of the standard PLY, which is the world frame: nothing is turned (PlayCanvas viewers turn all
+splats by 180 degrees about z).
 """
 
 from __future__ import annotations
@@ -55,6 +58,9 @@ _TYPES = {"float": "<f4", "float32": "<f4", "uint": "<u4", "uint32": "<u4",
           "uchar": "u1", "uint8": "u1"}  # fmt: skip
 _MAX_LOG_SCALE = 20.0
 _BITS = (11, 10, 11)
+_NEARLY_ZERO = 1e-3
+"""Coefficients are moved by this much, up or down by chance, before they are rounded."""
+_CHANCE = (torch.rand(_CHUNK, 45, generator=torch.Generator().manual_seed(0)) - 0.5).sign()
 _ANTIALIASED = re.compile(r"SplatRenderMode:\s*mip\b", re.I)
 _LINE = re.compile(
     r"(?P<what>element)[ \t]+(?P<element>\w+)[ \t]+(?P<count>\d{1,10})"
@@ -112,10 +118,16 @@ def _packed(gaussians: Gaussians) -> tuple[Floats, Words, Bytes]:
         ),
         1,
     )
+    return chunks, words, _rest_bytes(gaussians.sh[:, 1:].mT.flatten(1))
+
+
+def _rest_bytes(flat: Tensor) -> Bytes:
+    """[B,3(K-1)] of the harmonics above degree 0."""
+    rows, columns = flat.shape
+    chance = _CHANCE[:, :columns].repeat(math.ceil(rows / _CHUNK), 1)[:rows]
     # The format cuts where others round, and its readers add the half step that this loses.
-    flat = gaussians.sh[:, 1:].mT.flatten(1)
-    sh = ((flat / 8 + 0.5) * 256).floor().clamp(0, 255).to(torch.uint8).numpy()
-    return chunks, words, sh
+    steps = chance.mul_(32 * _NEARLY_ZERO).add_(flat, alpha=32).add_(128)
+    return steps.clamp_(0, 255).to(torch.uint8).numpy()
 
 
 def info(path: Path) -> dict[str, Any]:

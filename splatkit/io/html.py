@@ -41,7 +41,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from splatkit.core import Cameras, Gaussians, SplatkitError
+from splatkit.core import Cameras, Gaussians, SplatkitError, UsageError
 from splatkit.core.sh import C0, MAX_DEGREE, count_from_degree
 from splatkit.core.transforms import quat_from_rotation
 from splatkit.io import _packing as packing
@@ -61,7 +61,8 @@ WORKER = "worker"
 _SCALE_STEPS = 64
 _ROTATION_STEPS = 511
 _COLOR_STEPS = 255
-_HARMONIC_STEP = 1 / 64
+PRECISIONS = {"low": 1 / 32, "normal": 1 / 64, "high": 1 / 1024}
+"""Steps of the harmonics, as far as numbers of 8 bits reach with them; else they are larger."""
 _BLOCK = 256
 """Gaussians that share a step of their harmonics."""
 _FINEST = 512
@@ -102,18 +103,26 @@ class Tour:
     """sRGB behind the scene."""
 
 
-def write(gaussians: Gaussians, path: Path, *, tour: Tour | None = None) -> None:
+def write(
+    gaussians: Gaussians, path: Path, *, tour: Tour | None = None, precision: str = "normal"
+) -> None:
     """Write a page atomically; a warning names what it cannot hold.
 
     Args:
         gaussians: degree 0 to 4.
         path: of the file.
         tour: views and a walk; without one the page frames the scene by itself.
+        precision: of the harmonics, one of ``PRECISIONS``.
+
+    Raises:
+        UsageError: there is no such precision.
     """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision: expected {', '.join(PRECISIONS)}; got {precision!r}")
     tour = tour or Tour()
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=MAX_DEGREE)
     gaussians = gaussians[packing.morton_order(gaussians.means)]
-    step, streams = _pack(gaussians)
+    step, streams = _pack(gaussians, PRECISIONS[precision])
     told = {
         "count": len(gaussians),
         "degree": gaussians.sh_degree,
@@ -145,10 +154,11 @@ def info(path: Path) -> dict[str, Any]:
         NAME,
         gaussians,
         version=1,
+        producer="splatkit",
         title=str(told.get("title", "")),
         views=len(told["views"]) if isinstance(told.get("views"), list) else 0,
         quantization=f"position: step {told['step']:.3g}; scale: 1/64 of a logarithm; rotation: "
-        "10 bit; harmonics: 8 bit, step 1/64 or coarser",
+        "10 bit; harmonics: 8 bit",
     )
 
 
@@ -242,15 +252,20 @@ def _rounded(values: Tensor) -> list[float]:
     return [float(f"{value:.9g}") for value in values.tolist()]
 
 
-def _pack(gaussians: Gaussians) -> tuple[float, dict[str, bytes]]:
-    """The step of the centres, and the gzip streams by name."""
+def _pack(gaussians: Gaussians, least: float) -> tuple[float, dict[str, bytes]]:
+    """The step of the centres, and the gzip streams by name.
+
+    Args:
+        gaussians: in the order of the file.
+        least: step of the harmonics.
+    """
     step = _center_step(gaussians)
     whole = (gaussians.means.double() / step).round().long().numpy()
     moved = np.diff(whole, axis=0, prepend=np.zeros((1, 3), np.int64)).astype(np.int32)
     place, others = packing.split_largest(gaussians.quats)
     parts = (others * (math.sqrt(2) * _ROTATION_STEPS) + _ROTATION_STEPS).round().long()
     words = parts[:, 0] | (parts[:, 1] << 10) | (parts[:, 2] << 20) | (place << 30)
-    steps, harmonics = _pack_harmonics(gaussians.sh[:, 1:].flatten(1).numpy())
+    steps, harmonics = _pack_harmonics(gaussians.sh[:, 1:].flatten(1).numpy(), least)
     arrays = {
         "centers": _planes((moved << 1) ^ (moved >> 31)),
         "scales": _planes(_int16(gaussians.log_scales * _SCALE_STEPS)),
@@ -271,11 +286,11 @@ def _center_step(gaussians: Gaussians) -> float:
     return max(size / _FINEST, farthest / _FARTHEST, 1e-30)
 
 
-def _pack_harmonics(values: NDArray[np.float32]) -> tuple[Bytes, Bytes]:
+def _pack_harmonics(values: NDArray[np.float32], least: float) -> tuple[Bytes, Bytes]:
     """Steps by block, and [coefficients, N] multiples of them."""
     count = len(values)
     starts = np.arange(0, count, _BLOCK)
-    steps = np.full(len(starts), _HARMONIC_STEP, np.float32)
+    steps = np.full(len(starts), least, np.float32)
     if values.size:
         largest = np.maximum.reduceat(np.abs(values).max(1), starts)
         steps = np.maximum(steps, largest / np.float32(127))

@@ -85,7 +85,7 @@ def write(gaussians: Gaussians, path: Path, *, precision: str = "normal") -> Non
 
 def info(path: Path) -> dict[str, Any]:
     """Describe a file: counts, degree, bounds, dead and broken Gaussians, further arrays."""
-    return packing.describe(path, NAME, _load(path), quantization="none")
+    return packing.describe(path, NAME, _load(path), stated_up="-y", quantization="none")
 
 
 def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:

@@ -5,7 +5,8 @@ One ``vertex`` element of 4-byte columns: ``x y z``, ``nx ny nz`` (unused), ``f_
 ``scale_0..2`` (natural logarithm), ``rot_0..3`` (wxyz). Files without harmonics may have
 ``red green blue`` instead of ``f_dc`` (bytes, or floats within 0..1). Columns that the layout does
 not know are ``Gaussians.extra``: ``name`` for a tensor [N], ``name_0, name_1, ...`` for [N, D]. A
-comment ``SplatRenderMode: mip`` marks antialiased scenes. Coordinates are taken as they are: the
+comment ``SplatRenderMode: mip`` marks antialiased scenes. Files of 2D Gaussian Splatting have no
+``scale_2``: their Gaussians are read as flat ones. Coordinates are taken as they are: the
 layout's frame is the world frame.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +41,18 @@ BLOCK = 1 << 13
 
 _PRODUCER = re.compile(r"(?:generated|created|written|exported)\s+(?:by|with|from)\W+(.+)", re.I)
 _ANTIALIASED = re.compile(r"SplatRenderMode:\s*mip\b|antialiased\s*[:=]?\s*(1|true)\b", re.I)
+_VERTICAL = re.compile(
+    r"vertical axis:\s*(?:(?P<name>-?[xyz])\b|(?P<numbers>-?\d+ -?\d+ -?\d+)$)", re.I
+)
 _MEANS = ("x", "y", "z")
 _NORMALS = ("nx", "ny", "nz")
 _DC = tuple(f"f_dc_{i}" for i in range(3))
 _SCALES = tuple(f"scale_{i}" for i in range(3))
 _QUATS = tuple(f"rot_{i}" for i in range(4))
 _RGB = ("red", "green", "blue")
-_REQUIRED = (*_MEANS, "opacity", *_SCALES, *_QUATS)
+_REQUIRED = (*_MEANS, "opacity", *_SCALES[:2], *_QUATS)
+_LOG_FLATNESS = math.log(0.01)
+"""Of a flat Gaussian's thickness as a share of its shorter axis."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,11 @@ class _Header:
         return set(names) <= set(self.dtype.names or ())
 
     @property
+    def flat(self) -> bool:
+        """Whether Gaussians have two axes only."""
+        return not self.has(_SCALES)
+
+    @property
     def antialiased(self) -> bool:
         return any(_ANTIALIASED.search(comment) for comment in self.comments)
 
@@ -82,7 +94,10 @@ def read(path: Path) -> Gaussians:
     Raises:
         SplatkitError: the file is missing, damaged, or holds something else.
     """
-    return keep_usable(_read_all(path)[1], path)
+    header, gaussians = _read_all(path)
+    if header.flat:
+        warnings.warn(f"{path}: {_FLAT_NOTE}", stacklevel=2)
+    return keep_usable(gaussians, path)
 
 
 def write(gaussians: Gaussians, path: Path) -> None:
@@ -117,6 +132,7 @@ def info(path: Path) -> dict[str, Any]:
         encoding=header.encoding,
         producer=producer(header.comments),
         quantization="none" if header.packed is not None else "as its columns are typed",
+        stated_up=_stated_up(header.comments),
         comments=list(header.comments),
         notes=_dialect(header),
     )
@@ -131,6 +147,25 @@ def producer(comments: tuple[str, ...]) -> str:
     return ""
 
 
+def _stated_up(comments: tuple[str, ...]) -> str | None:
+    """The axis that a comment says points up, such as ``z``; None where none does."""
+    for comment in comments:
+        match = _VERTICAL.search(comment)
+        if match is not None and match["name"]:
+            return match["name"].lower()
+        if match is not None:
+            numbers = match["numbers"].split()
+            return next((s + n for s, one in (("", "1"), ("-", "-1")) for n, number
+                         in zip("xyz", numbers, strict=True) if number == one), None)  # fmt: skip
+    return None
+
+
+_FLAT_NOTE = (
+    "its Gaussians have two scales (2D Gaussian Splatting): they are read as flat ones, a "
+    "hundredth as thick as wide, and the picture differs a little from that program's"
+)
+
+
 def _dialect(header: _Header) -> list[str]:
     """In what the file differs from the layout that every program reads."""
     notes = []
@@ -138,6 +173,8 @@ def _dialect(header: _Header) -> list[str]:
         notes.append(f"its numbers are {header.encoding}: many programs read binary little alone")
     if not header.has(_DC):
         notes.append("it has plain colours (red, green, blue) in the place of f_dc")
+    if header.flat:
+        notes.append(_FLAT_NOTE)
     if not header.has(_NORMALS):
         notes.append("it has no nx, ny, nz: programs that count columns misread it")
     odd = [n for n in header.dtype.names or () if header.dtype[n].str not in ("<f4", "<i4", "<u4")]
@@ -262,7 +299,12 @@ def _gaussians(header: _Header, blocks: Iterable[NDArray[np.void]]) -> Gaussians
         part = slice(at, at + len(block))
         columns.into(whole.means[part], _MEANS)
         columns.into(whole.quats[part], _QUATS)
-        columns.into(whole.log_scales[part], _SCALES)
+        scales = whole.log_scales[part]
+        if header.flat:
+            columns.into(scales[:, :2], _SCALES[:2])
+            scales[:, 2] = scales[:, :2].amin(1) + _LOG_FLATNESS
+        else:
+            columns.into(scales, _SCALES)
         columns.into(whole.logit_opacities[part, None], ("opacity",))
         harmonics = whole.sh.view(count, 3 * bases)[part]
         columns.into(harmonics[:, 0 if has_base else 3 :], (*(_DC if has_base else ()), *rest))
@@ -316,7 +358,7 @@ class _Columns:
 
 def _extra_groups(header: _Header) -> dict[str, tuple[tuple[str, ...], bool]]:
     """Columns that the layout does not know, by the tensor they belong to: names, "is whole"."""
-    known = {*_REQUIRED, *_NORMALS, *(f"f_rest_{i}" for i in range(header.rest))}
+    known = {*_REQUIRED, *_SCALES, *_NORMALS, *(f"f_rest_{i}" for i in range(header.rest))}
     known |= {*_DC} if header.has(_DC) else {*_RGB}
     groups: dict[str, list[str]] = {}
     for name in header.dtype.names or ():

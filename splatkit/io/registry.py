@@ -91,7 +91,7 @@ FORMATS: tuple[Format, ...] = (
         html.info,
         holds=html.MARK,
         least_psnr=45.0,
-        options=("tour",),
+        options=("tour", "precision"),
     ),
     Format(
         "npz",

@@ -60,6 +60,15 @@ def test_info(splatkit, tmp_path: Path) -> None:
     described = json.loads(splatkit("info", file, "--json").out)
     assert described["num_gaussians"] == 120
     assert described["sh_degree"] == 0
+    # The balls do not tell; the file's own comment does.
+    assert (described["up_guess"], described["up_known_from"]) == ("-y", "the file")
+
+
+def test_info_of_a_run_is_of_its_scene(splatkit, tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    answer = splatkit("info", tmp_path / "run")
+    assert answer.code == 0
+    assert str(tmp_path / "run" / "exports" / "scene.ply") in answer.out
 
 
 def test_info_of_a_file_with_nan_warns_and_goes_on(splatkit, tmp_path: Path) -> None:

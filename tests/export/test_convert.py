@@ -12,7 +12,7 @@ import torch
 from splatkit.core import Note, SplatkitError, UsageError
 from splatkit.export.convert import export_scene
 from splatkit.export.prepare import ExportOptions
-from splatkit.io import read_gaussians, write_gaussians
+from splatkit.io import read_gaussians, spz, write_gaussians
 from tests.export.clouds import cloud, export, few_formats
 from tests.scenes import write_run
 
@@ -25,8 +25,7 @@ QUICK = [suffix for suffix in WRITTEN if suffix != ".usdc"]
 
 @pytest.mark.parametrize("end", WRITTEN)
 def test_every_pair_of_formats_shows_the_same(tmp_path, end):
-    # Random colours of degree 4 are more than 5 bits can show faithfully.
-    write_gaussians(cloud(degree=2 if end == ".spz" else 4), tmp_path / "first.ply")
+    write_gaussians(cloud(degree=4), tmp_path / "first.ply")
     middle = tmp_path / f"middle{end}"
     done = export(tmp_path / "first.ply", middle)
     assert done.num_gaussians == 60
@@ -71,6 +70,34 @@ def test_a_file_that_fails_does_not_get_its_name(tmp_path):
     # The colours that .splat clamps are no fault of its writer; a warning names them.
     done = export(tmp_path / "a.ply", tmp_path / "b.splat")
     assert done.proof.psnr > 40
+
+
+def test_a_rough_file_is_written_again_with_more_precision(tmp_path, monkeypatch):
+    # Scenes of a few steps of training are too much for the usual bits; this one is for fewer.
+    monkeypatch.setitem(spz.PRECISIONS, "normal", (16, 32))
+    write_gaussians(cloud(degree=4), tmp_path / "a.ply")
+    work = export_scene(tmp_path / "a.ply", tmp_path / "b.spz", ExportOptions())
+    notes = [event.text for event in work if isinstance(event, Note)]
+    assert any("written again with --precision high" in text for text in notes)
+    told = json.loads((tmp_path / "b.spz.check.json").read_text())
+    assert (told["faults"], told["psnr"] > 38) == ([], True)
+    # Who chooses a precision gets it, and hears of the other one.
+    with pytest.raises(SplatkitError, match=r"dB \(expected 38\); add --precision high, choose"):
+        export(tmp_path / "a.ply", tmp_path / "c.spz", precision="low")
+
+
+def test_folders_that_are_missing_come_and_go_with_the_file(tmp_path):
+    write_gaussians(cloud(), tmp_path / "a.ply")
+    export(tmp_path / "a.ply", tmp_path / "new" / "er" / "b.ply", check=False)
+    assert len(read_gaussians(tmp_path / "new" / "er" / "b.ply")) == 60
+    glowing = cloud(degree=0)
+    glowing = replace(glowing, sh=glowing.sh + 8, logit_opacities=glowing.logit_opacities - 4)
+    write_gaussians(glowing, tmp_path / "a.ply")
+    with pytest.raises(SplatkitError, match="not kept"):
+        export(tmp_path / "a.ply", tmp_path / "other" / "b.spz")
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(SplatkitError, match="a file has the name of its folder"):
+        export(tmp_path / "a.ply", tmp_path / "a.ply" / "b.ply")
 
 
 def test_warnings_name_the_file_and_not_the_temporary(tmp_path):

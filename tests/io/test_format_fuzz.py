@@ -19,12 +19,18 @@ COUNT = 7_000
 """For each kind of file; more than 100,000 in all."""
 SLOW_COUNT = 400
 """Of kinds that are opened by a process of its own, which takes its time to start."""
-SLOW = ("usd", "usda", "usdc", "usdz")
+SLOW = ("usda", "usdc", "usdz")
 MAX_GROWTH_BYTES = 1 << 30
 DATA = Path(__file__).parent / "data"
 WRITTEN = {known.name: known for known in FORMATS if known.write is not None}
 KSPLAT = next(known for known in FORMATS if known.name == "ksplat")
-KINDS = (*WRITTEN, "spz 3", "ply of text", *(f"ksplat {level}" for level in range(3)))
+# A .usd is a .usdc by another name.
+KINDS = (
+    *(kind for kind in WRITTEN if kind != "usd"),
+    "spz 3",
+    "ply of text",
+    *(f"ksplat {level}" for level in range(3)),
+)
 
 
 def test_there_are_enough():
@@ -60,7 +66,8 @@ def good_file(folder, kind):
         else:
             known.write(scene(30, 2), path)
     if kind == "ply of text":
-        rows = ply.PlyData.read(str(path))
+        # Not mapped into memory: the same file is overwritten.
+        rows = ply.PlyData.read(str(path), mmap=False)
         rows.text = True
         rows.write(str(path))
     return known, path.read_bytes(), path

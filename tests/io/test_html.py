@@ -10,7 +10,7 @@ import pytest
 import torch
 from format_cases import close, order_of, same_rotations, scene, survives
 
-from splatkit.core import Cameras, Gaussians, SplatkitError, intrinsics
+from splatkit.core import Cameras, Gaussians, SplatkitError, UsageError, intrinsics
 from splatkit.io import html, info, read_gaussians, write_gaussians
 from splatkit.io.html import NamedView, Tour
 
@@ -203,3 +203,17 @@ def test_what_cannot_be_held_is_named(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         html.write(scene(10, 4), tmp_path / "b.html")
+
+
+def test_precision_of_the_harmonics(tmp_path):
+    written = scene(300, 3)
+    written.sh[:, 1:] *= 0.1
+    errors = []
+    for precision in ("low", "normal", "high"):
+        html.write(written, tmp_path / "a.html", precision=precision)
+        read = html.read(tmp_path / "a.html")
+        order = order_of(written, read)
+        errors.append(float((read.sh[:, 1:] - written.sh[order, 1:]).abs().max()))
+    assert errors == pytest.approx([1 / 64, 1 / 128, 1 / 2048], rel=0.05)
+    with pytest.raises(UsageError, match="precision: expected low, normal, high; got 'best'"):
+        html.write(written, tmp_path / "a.html", precision="best")

@@ -207,3 +207,23 @@ def test_two_hundred_thousand_splats_take_a_moment(tmp_path):
         back = read_gaussians(tmp_path / "a.ply")
     assert time.perf_counter() - start < 10  # a loop over rows would take a minute
     same(scene, back)
+
+
+def test_two_scales_are_flat_gaussians(tmp_path):
+    original = make(50, 1)
+    write_gaussians(original, tmp_path / "a.ply")
+    head, body = header_and_body(tmp_path / "a.ply")
+    rows = np.frombuffer(body, "<f4").reshape(50, -1)
+    names = re.findall(r"property float (\S+)", head)
+    kept = np.delete(rows, names.index("scale_2"), 1)
+    head = head.replace("property float scale_2\n", "")
+    (tmp_path / "a.ply").write_bytes(head.encode() + kept.tobytes())
+    with pytest.warns(UserWarning, match="two scales .*read as flat ones"):
+        read = read_gaussians(tmp_path / "a.ply")
+    assert torch.equal(read.scales[:, :2], original.scales[:, :2])
+    thin = original.scales[:, :2].amin(1) / 100
+    assert torch.allclose(read.scales[:, 2], thin, rtol=1e-5)
+    for name in ("means", "quats", "logit_opacities", "sh"):
+        assert torch.equal(getattr(read, name), getattr(original, name)), name
+    assert read.extra == {}
+    assert any("two scales" in text for text in info(tmp_path / "a.ply")["warnings"])
