@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Command:
-    """Turn a trained scene into textured triangles, and compare the file with the photos."""
+    """Turn a trained scene into triangles, and compare the file with the photos."""
 
     run_folder: Positional[Annotated[Path, arg(name="run", metavar="RUN")]]
     """The run folder."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT.glb")] = None
-    """The file to write. Default: RUN/mesh/surface.glb."""
+    """The file to write. Default: RUN/mesh/MODE.glb."""
+    mode: Literal["surface", "splats"] = "surface"
+    """A connected surface (for editing, physics), or loose triangles that show the scene best."""
     preset: Literal["draft", "standard", "high"] = "standard"
     """Effort: sets triangles, texture size and steps."""
     triangles: int | None = None
-    """Keep as many, at most. Default: 20,000, 50,000 or 200,000 by preset."""
-    colors: Literal["texture", "vertex"] = "texture"
-    """Colours in a picture, which every program shows right, or at the vertices."""
+    """Keep as many, at most. Default: 20,000, 50,000 or 200,000 of a surface by preset, 30,000,
+    100,000 or 200,000 splats."""
+    colors: Literal["texture", "vertex"] | None = None
+    """Colours in a picture, which every program shows right, or at the vertices (splats always)."""
     normals: bool = False
     """Write normals, too."""
     time_limit: str | None = None
@@ -49,6 +52,7 @@ class Command:
         from splatkit.render import set_threads
 
         options = MeshOptions(
+            mode=self.mode,
             preset=self.preset,
             triangles=self.triangles,
             colors=self.colors,

@@ -8,6 +8,7 @@ from typing import Literal
 from splatkit.core import UsageError
 from splatkit.train.config import seconds_from_text
 
+Mode = Literal["surface", "splats"]
 Colors = Literal["texture", "vertex"]
 
 
@@ -21,14 +22,18 @@ class MeshPreset:
     """Triangles of the result, where ``--triangles`` says nothing."""
     texture_side: int
     """Texels a side of the texture."""
-    steps: int
-    """Of optimising colours, one photo each."""
+    paint_steps: int
+    """Of optimising a surface's colours, one photo each."""
+    splats: int
+    """Triangle splats, where ``--triangles`` says nothing."""
+    splat_steps: int
+    """Of fitting and hardening them."""
 
 
 MESH_PRESETS = {
-    "draft": MeshPreset(cells=120_000, triangles=20_000, texture_side=1024, steps=100),
-    "standard": MeshPreset(cells=400_000, triangles=50_000, texture_side=2048, steps=300),
-    "high": MeshPreset(cells=1_500_000, triangles=200_000, texture_side=4096, steps=1000),
+    "draft": MeshPreset(120_000, 20_000, 1024, 100, 30_000, 500),
+    "standard": MeshPreset(400_000, 50_000, 2048, 300, 100_000, 1500),
+    "high": MeshPreset(1_500_000, 200_000, 4096, 1000, 200_000, 4000),
 }
 LEAST_TRIANGLES, MOST_TRIANGLES = 100, 5_000_000
 
@@ -37,13 +42,15 @@ LEAST_TRIANGLES, MOST_TRIANGLES = 100, 5_000_000
 class MeshOptions:
     """Options of making a mesh."""
 
+    mode: Mode = "surface"
+    """A connected surface, or loose triangles that show the scene best."""
     preset: Literal["draft", "standard", "high"] = "standard"
     """Effort: sets triangles, texture size and steps."""
     triangles: int | None = None
     """Triangles to keep, at most."""
-    colors: Colors = "texture"
-    """Colours in a picture, which every program shows right, or at the vertices, which is
-    smaller."""
+    colors: Colors | None = None
+    """Colours in a picture, which every program shows right, or at the vertices. Surfaces have a
+    texture when None; splats always have vertex colours."""
     normals: bool = False
     """Write normals, too."""
     time_limit: str | None = None
@@ -56,8 +63,12 @@ class MeshOptions:
         if self.preset not in MESH_PRESETS:
             expected = ", ".join(MESH_PRESETS)
             raise UsageError(f"--preset: expected {expected}, got {self.preset!r}")
-        if self.colors not in ("texture", "vertex"):
+        if self.mode not in ("surface", "splats"):
+            raise UsageError(f"--mode: expected surface or splats, got {self.mode!r}")
+        if self.colors not in (None, "texture", "vertex"):
             raise UsageError(f"--colors: expected texture or vertex, got {self.colors!r}")
+        if self.mode == "splats" and self.colors == "texture":
+            raise UsageError("--colors: expected vertex for splats, got 'texture'")
         if not LEAST_TRIANGLES <= self.count <= MOST_TRIANGLES:
             raise UsageError(
                 f"--triangles: expected {LEAST_TRIANGLES} to {MOST_TRIANGLES}, got {self.count}"
@@ -73,7 +84,8 @@ class MeshOptions:
     @property
     def count(self) -> int:
         """Triangles of the result."""
-        return self.effort.triangles if self.triangles is None else self.triangles
+        usual = self.effort.splats if self.mode == "splats" else self.effort.triangles
+        return usual if self.triangles is None else self.triangles
 
     @property
     def seconds(self) -> float:

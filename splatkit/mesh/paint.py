@@ -16,6 +16,7 @@ from torch import Tensor
 from splatkit.core import Event, Progress, Triangles
 from splatkit.mesh.clean import edges_of
 from splatkit.render import get_backend, render_triangles
+from splatkit.train.chance import PhotoOrder
 from splatkit.train.photos import View
 
 RATE = 0.02
@@ -51,14 +52,11 @@ def painted(
     assert colors is not None
     colors = colors.clone().requires_grad_()
     optimizer = torch.optim.Adam([colors], RATE, betas=(0.9, 0.99))
-    generator = torch.Generator().manual_seed(seed)
-    order: list[int] = []
+    order = PhotoOrder(len(views), seed)
     for step in range(steps):
         if not in_time():
             break
-        if not order:
-            order = torch.randperm(len(views), generator=generator).tolist()
-        view = views[order.pop()]
+        view = views[order.at(step)]
         for group in optimizer.param_groups:
             group["lr"] = RATE * 0.05 ** (step / max(1, steps))
         drawn = render_triangles(

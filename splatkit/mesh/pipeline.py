@@ -21,6 +21,8 @@ from splatkit.mesh.atlas import unwrapped
 from splatkit.mesh.clean import edges_of
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.paint import painted
+from splatkit.mesh.seeds import shown, triangles_of
+from splatkit.mesh.splats import SplatSchedule, fitted
 from splatkit.mesh.surface import surface
 from splatkit.render import get_backend, render_triangles
 from splatkit.train.config import TrainConfig
@@ -29,6 +31,8 @@ from splatkit.train.metrics import psnr, ssim, to_8bit
 from splatkit.train.photos import View, load_views
 from splatkit.train.run_folder import RunFolder
 
+TIME_SHARE = 0.9
+"""Of the time limit; the rest is for writing and comparing."""
 SUPERSAMPLE = 2
 """Comparisons are drawn at so many samples a side of a pixel."""
 LEAST_CAMERAS = 3
@@ -52,7 +56,7 @@ def make_mesh(
 
     Args:
         run: folder of a finished run; its photos give the colours.
-        output: the ``.glb`` to write; ``mesh/surface.glb`` in the run folder when None.
+        output: the ``.glb`` to write; ``mesh/MODE.glb`` in the run folder when None.
         options: effort and form.
 
     Raises:
@@ -60,34 +64,17 @@ def make_mesh(
         SplatkitError: the run is not finished, has too few photos, or shows no surface.
     """
     start = time.monotonic()
-    output = Path(run) / "mesh" / "surface.glb" if output is None else Path(output)
+    output = Path(run) / "mesh" / f"{options.mode}.glb" if output is None else Path(output)
     if output.suffix.lower() != ".glb":
         raise UsageError(f"{output}: expected a name ending in .glb")
     get_backend(options.backend)
     scene, gaussians, config = _opened(Path(run))
-    views = yield from load_views(
-        scene.training_photos, config.picture_size, scene.background, config.threads, config.masks
-    )
-    held_out = yield from load_views(
-        scene.held_out_photos, config.picture_size, scene.background, config.threads, config.masks
-    )
-    effort = options.effort
-    bare = yield from surface(
-        gaussians, views, cells=effort.cells, triangles=options.count, backend=options.backend
-    )
-    if options.colors == "texture":
-        yield Note(f"Laying {len(bare):,} triangles out on a texture")
-        bare = unwrapped(bare, effort.texture_side)
+    sizes = (config.picture_size, scene.background, config.threads, config.masks)
+    views = yield from load_views(scene.training_photos, *sizes)
+    held_out = yield from load_views(scene.held_out_photos, *sizes)
     background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
-    deadline = start + 0.9 * options.seconds
-    made = yield from painted(
-        bare,
-        views,
-        background,
-        steps=effort.steps,
-        seed=options.seed,
-        in_time=lambda: time.monotonic() < deadline,
-    )
+    make = _splats if options.mode == "splats" else _surface
+    made = yield from make(gaussians, views, background, options, start)
     mesh_glb.write(made, output, normals=options.normals, extras={"splatkit": __version__})
     again = mesh_glb.read(output)
     stats = facts_of(made) | _compared(made, again, held_out or views, background)
@@ -96,6 +83,7 @@ def make_mesh(
         "seconds": time.monotonic() - start,
         "machine": describe_machine(),
         "compared_with": "held-out photos" if held_out else "all photos",
+        "mode": options.mode,
         "seed": options.seed,
         "version": __version__,
     }
@@ -107,6 +95,54 @@ def make_mesh(
         )
     write_json(output.with_suffix(".json"), stats)
     return MeshMade(output, stats)
+
+
+def _surface(
+    gaussians: Gaussians, views: list[View], background: Tensor, options: MeshOptions, start: float
+) -> Generator[Event, None, Triangles]:
+    """Shape from depth, then colours from photos until nine tenths of the time are over."""
+    effort = options.effort
+    bare = yield from surface(
+        gaussians, views, cells=effort.cells, triangles=options.count, backend=options.backend
+    )
+    if options.colors != "vertex":
+        yield Note(f"Laying {len(bare):,} triangles out on a texture")
+        bare = unwrapped(bare, effort.texture_side)
+    deadline = start + TIME_SHARE * options.seconds
+    return (
+        yield from painted(
+            bare,
+            views,
+            background,
+            steps=effort.paint_steps,
+            seed=options.seed,
+            in_time=lambda: time.monotonic() < deadline,
+        )
+    )
+
+
+def _splats(
+    gaussians: Gaussians, views: list[View], background: Tensor, options: MeshOptions, start: float
+) -> Generator[Event, None, Triangles]:
+    """Triangles in the place of Gaussians, fitted and hardened."""
+    schedule = SplatSchedule()
+    weights = yield from shown(gaussians, views, options.backend)
+    seeds = triangles_of(gaussians, weights, options.count, schedule.softness)
+    began = time.monotonic()
+    room = max(1e-3, start + TIME_SHARE * options.seconds - began)
+    return (
+        yield from fitted(
+            seeds,
+            views,
+            background,
+            steps=options.effort.splat_steps,
+            count=options.count,
+            schedule=schedule,
+            supersample=SUPERSAMPLE,
+            seed=options.seed,
+            share_of_time=lambda: (time.monotonic() - began) / room,
+        )
+    )
 
 
 def facts_of(triangles: Triangles) -> dict[str, Any]:

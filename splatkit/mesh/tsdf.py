@@ -107,7 +107,7 @@ def choose_voxel(views: list[DepthView], cells: int) -> float:
     low = float(sizes.median())
     points = points[:: max(1, len(points) >> 21)]
     high = max(float((points.amax(0) - points.amin(0)).max()) / BLOCK, 2 * low)
-    for _ in range(12):
+    for _ in range(7):
         voxel = (low * high) ** 0.5
         count = len(block_keys((points / voxel).floor().long()).unique())
         low, high = (voxel, high) if count > cells else (low, voxel)

@@ -63,12 +63,25 @@ def test_vertex_colours_and_the_default_place(run: Path, capsys) -> None:
     assert torch.isfinite(mesh.colors).all()
 
 
+def test_splats_are_written_and_compared(run: Path, tmp_path: Path, capsys) -> None:
+    target = tmp_path / "a.glb"
+    words = ["--mode", "splats", "--preset", "draft", "--triangles", "400", "-o", str(target)]
+    assert main(["mesh", str(run), *words, "--json"]) == 0
+    stats = json.loads(capsys.readouterr().out)
+    assert stats["mode"] == "splats"
+    assert 50 < stats["triangles"] <= 400
+    assert stats["reimport_psnr"] > 48
+    assert stats["mean"]["psnr"] > 15
+    assert mesh_glb.read(target).colors is not None
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["{run}", "-o", "a.obj"], 2, "a.obj: expected a name ending in .glb"),
         (["{run}", "--triangles", "3"], 2, "--triangles: expected 100 to 5000000, got 3"),
         (["{run}", "--time-limit", "soon"], 2, "--time-limit: expected a time like"),
+        (["{run}", "--mode", "splats", "--colors", "texture"], 2, "--colors: expected vertex"),
         (["{run}", "--preset", "best"], 2, "--preset: expected one of draft, standard, high"),
         (["nowhere"], 2, "nowhere: expected a run folder, found none there"),
         (["."], 1, "expected the folder of a finished run, but config.json is missing"),

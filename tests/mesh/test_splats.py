@@ -1,0 +1,138 @@
+"""Triangle splats: seeds of the Gaussians' mass, and a soup that hardens into the photos."""
+
+import math
+
+import pytest
+import torch
+
+from splatkit.core import Gaussians, SplatkitError, Triangles, drain
+from splatkit.core.sh import sh_from_rgb
+from splatkit.mesh.seeds import circumradius, shown, triangles_of
+from splatkit.mesh.splats import SplatSchedule, SplatState, fitted
+from splatkit.render import render, render_triangles
+from splatkit.train.metrics import psnr
+from tests.mesh.ball import ball, cameras, photos
+
+BLACK = torch.zeros(3)
+COUNT = 700
+
+
+def surfels() -> Gaussians:
+    """Flat Gaussians on the ball, as training might leave them."""
+    mesh = ball(3)
+    normals = torch.nn.functional.normalize(mesh.vertices, dim=-1)
+    turn = torch.linalg.cross(torch.tensor([0.0, 0, 1]).expand_as(normals), normals)
+    quats = torch.cat((1 + normals[:, 2:], turn), -1)
+    quats[quats.norm(dim=-1) < 1e-6] = torch.tensor([0.0, 1, 0, 0])
+    assert mesh.colors is not None
+    return Gaussians(
+        mesh.vertices,
+        quats,
+        torch.tensor([0.09, 0.09, 0.01]).log().expand(len(normals), 3).clone(),
+        torch.full((len(normals),), 2.5),
+        sh_from_rgb(mesh.colors)[:, None],
+    )
+
+
+def start(softness: float = 0.5) -> Triangles:
+    gaussians = surfels()
+    return triangles_of(gaussians, torch.ones(len(gaussians)), COUNT, softness)
+
+
+def mean_psnr(mesh: Triangles, softness: float = 0.0) -> float:
+    values = []
+    for view in photos():
+        drawn = render_triangles(mesh, view.camera, softness=softness).rgb
+        assert drawn is not None
+        values.append(psnr(drawn[0].clamp(0, 1), view.image[0].float() / 255))
+    return sum(values) / len(values)
+
+
+@pytest.mark.parametrize("softness", [1.0, 0.3])
+def test_a_seed_has_its_gaussians_mass(softness: float) -> None:
+    gaussian = Gaussians(
+        torch.tensor([[0.0, 0, 0]]), torch.tensor([[1.0, 0, 0, 0]]),
+        torch.tensor([[0.1, 0.2, 0.001]]).log(), torch.tensor([-3.0]), torch.zeros(1, 1, 3),
+    )  # fmt: skip
+    view = cameras()[:1].resized(512, 384)
+    seed = triangles_of(gaussian, torch.ones(1), 1, softness)
+    mass = render(gaussian, view, eps2d=0.0).alpha.sum()
+    assert render_triangles(seed, view, softness=softness).alpha.sum() == pytest.approx(
+        float(mass), rel=0.1
+    )
+    assert circumradius(1.0) == pytest.approx(3.81, abs=0.005)
+    assert circumradius(0.0) == pytest.approx(2.2, abs=0.005)
+
+
+def test_seeds_lie_in_the_gaussians_planes_and_the_most_shown_come_first() -> None:
+    gaussians = surfels()
+    weights = torch.arange(len(gaussians)).float()
+    seeds = triangles_of(gaussians, weights, 10, 0.5)
+    assert len(seeds) == 10
+    middles = seeds.corners.mean(1)
+    torch.testing.assert_close(middles, gaussians.means.flip(0)[:10], atol=1e-5, rtol=0)
+    assert float((seeds.normals * middles).sum(-1).abs().min()) > 0.999
+    with pytest.raises(SplatkitError, match="no view shows any"):
+        triangles_of(gaussians, 0 * weights, 10, 0.5)
+
+
+def test_what_shows_is_told_from_what_is_hidden() -> None:
+    gaussians = surfels()
+    both = Gaussians.concatenate([gaussians, gaussians.map(torch.clone)])
+    both.means[len(gaussians) :] *= 0.5
+    weights = drain(shown(both, photos(), "cpu"))
+    assert weights[: len(gaussians)].sum() > 8 * weights[len(gaussians) :].sum()
+
+
+def test_the_schedule_ends_solid() -> None:
+    schedule = SplatSchedule()
+    shares = [i / 100 for i in range(101)]
+    softness = [schedule.softness_at(share) for share in shares]
+    floors = [schedule.floor_at(share) for share in shares]
+    assert softness == sorted(softness, reverse=True)
+    assert floors == sorted(floors)
+    assert softness[0] == schedule.softness
+    assert softness[-1] == 0
+    assert min(value for value in softness if value) < 0.03
+    assert floors[0] == schedule.floor
+    assert floors[-1] == pytest.approx(1)
+
+
+def test_dividing_changes_no_picture() -> None:
+    state = SplatState(start(), SplatSchedule())
+    before = state.triangles(1.0)
+    state.divide(torch.arange(50))
+    after = state.triangles(1.0)
+    assert len(after) == len(before) + 150
+    first, second = (
+        render_triangles(mesh, cameras(), supersample=2).rgb for mesh in (before, after)
+    )
+    assert first is not None
+    assert second is not None
+    assert (first - second).abs().mean() < 1e-3
+    assert all(len(moment) == len(after) for pair in state.moments.values() for moment in pair)
+
+
+def test_a_soup_hardens_into_the_photos() -> None:
+    seeds = start()
+    naive = mean_psnr(seeds)
+    schedule = SplatSchedule(changes=3)
+    made = drain(fitted(seeds, photos(), BLACK, steps=250, count=COUNT, schedule=schedule))
+    assert len(made) <= COUNT
+    assert made.opacities is None
+    assert mean_psnr(made) > naive + 5
+
+
+def test_time_ends_the_schedule_early_but_solid() -> None:
+    calls = []
+
+    def share_of_time() -> float:
+        calls.append(1)
+        return len(calls) / 20
+
+    made = drain(
+        fitted(start(), photos(), BLACK, steps=10_000, count=COUNT, share_of_time=share_of_time)
+    )
+    assert len(calls) == 20
+    assert len(made) > 100
+    assert math.isfinite(mean_psnr(made))
