@@ -75,7 +75,7 @@ class CpuStep:
             False,
             rgb,
             alpha,
-            *(None,) * 7,
+            *(None,) * 9,
         )
         self._drawn = _Drawn(cameras, options, splats, rgb, alpha)
         self._v_records = self._sums = None
