@@ -30,7 +30,6 @@ from splatkit.io.colmap import ColmapModel, read_model
 from splatkit.io.files import write_json, write_text
 from splatkit.io.lenses import Lens
 
-MODELS_FILE = "models.json"
 NEIGHBOURS_FIRST_ABOVE = 30
 """Photos; of more only neighbours are matched at first, all pairs when that is not enough."""
 MANY_PHOTOS = 150
@@ -137,7 +136,6 @@ def climb(
         yield from _match(state, "near")
         yield from _rung(state, "near", "incremental")
         if state.satisfied:
-            _write_report(state)
             return state
         yield Note("Neighbours alone do not place all photos: the other pairs are matched, too")
     yield from _match(state, "plain")
@@ -168,12 +166,12 @@ def climb(
             yield from _rung(state, "fine", mapper)
             if not state.within_reach("fine"):
                 break
-    _write_report(state)
     return state
 
 
-def _write_report(state: Climb) -> None:
-    write_json(state.work / MODELS_FILE, [_report(c) for c in state.candidates])
+def describe_candidates(state: Climb) -> list[dict[str, object]]:
+    """Every model that was judged, in values that JSON can hold."""
+    return [_report(candidate) for candidate in state.candidates]
 
 
 def _good_enough(state: Climb) -> bool:

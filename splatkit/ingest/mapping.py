@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 from splatkit.core import Event, Note, SplatkitError
 from splatkit.ingest.capture import Capture
@@ -12,13 +13,12 @@ from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.cost import estimate
 from splatkit.ingest.judge import without
 from splatkit.ingest.ladder import Candidate, climb
+from splatkit.ingest.placing import PLACING_FILE, save_placing
 from splatkit.ingest.prepare import Prepared, prepare_photos
 from splatkit.ingest.reasons import reasons_for
 from splatkit.ingest.sources import Cameras, Posed, Source
 from splatkit.ingest.twins import find_twins
-from splatkit.io.files import write_json
 
-CAPTURE_FILE = "capture.json"
 _FEWEST = 3
 _SHOOT = (
     "take photos from many positions, each overlapping the last by two thirds, of a scene that "
@@ -53,7 +53,7 @@ def place_cameras(
             f"{folder}: expected at least {_FEWEST} readable photos of one scene, got "
             f"{len(prepared)}; 20 or more are needed for a good result: {_SHOOT}"
         )
-    yield from _expect(prepared, missing, twins, work, config)
+    capture = yield from _expect(prepared, missing, twins, work, config)
     found = yield from climb(work, prepared, config, video=source.kind == "video")
     best = found.best
     if best is None or len(best.verdict.trusted) < _FEWEST:
@@ -62,6 +62,7 @@ def place_cameras(
             f"{_SHOOT}"
         )
     missing |= reasons_for(found)
+    save_placing(found, capture, work.parent / PLACING_FILE)
     return _cameras(folder, prepared, best, missing)
 
 
@@ -71,8 +72,8 @@ def _expect(
     twins: dict[str, str],
     work: Path,
     config: IngestConfig,
-) -> Generator[Event, None, None]:
-    """Say what the photos are like and how long the work will take, and keep it for the report."""
+) -> Generator[Event, None, dict[str, Any]]:
+    """Say what the photos are like and how long the work will take; returns it for the report."""
     cost = estimate(
         [(photo.width, photo.height) for photo in prepared],
         [(photo.info.width, photo.info.height) for photo in prepared],
@@ -86,7 +87,6 @@ def _expect(
         cost,
         shutil.disk_usage(work).free,
     )
-    write_json(work / CAPTURE_FILE, capture.as_json())
     for line in capture.advice:
         yield Note(line, warning=True)
     minutes = max(1, round(cost.seconds / 60))
@@ -94,6 +94,7 @@ def _expect(
         f"Expected: about {minutes} min, {cost.memory_bytes / 1e9:.1f} GB of memory and "
         f"{cost.disk_bytes / 1e9:.1f} GB of the disk; more where photos are hard to place"
     )
+    return capture.as_json()
 
 
 def _cameras(

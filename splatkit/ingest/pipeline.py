@@ -15,6 +15,8 @@ from splatkit.ingest.capture import Capture, examine
 from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.frames import extract_frames
 from splatkit.ingest.mapping import place_cameras
+from splatkit.ingest.placing import PLACING_FILE
+from splatkit.ingest.report_part import REPORT_FILE, write_report
 from splatkit.ingest.sources import Source, find_source
 from splatkit.ingest.split import choose_held_out
 from splatkit.io.files import read_json, remove_leftovers, write_json
@@ -72,6 +74,7 @@ def ingest(
             "could not be placed and are not replaced by others",
             warning=True,
         )
+    write_report(out)
     yield Note(
         f"Scene: {len(scene.photos)} of {len(found.names)} photos, {len(scene.points)} points, "
         f"{len(scene.held_out_photos)} held out"
@@ -157,7 +160,7 @@ def _is_current(out: Path, state: dict[str, Any]) -> bool:
     if read_json(file) == state:
         remove_leftovers(out)
         return (out / SCENE_FILE).is_file()
-    for name in (SCENE_FILE, POINTS_FILE):
+    for name in (SCENE_FILE, POINTS_FILE, PLACING_FILE, REPORT_FILE):
         (out / name).unlink(missing_ok=True)
     for name in (IMAGES, MASKS, WORK):
         shutil.rmtree(out / name, ignore_errors=True)

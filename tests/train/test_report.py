@@ -13,6 +13,7 @@ from splatkit.train.report import gather as gathering
 from splatkit.train.report import write_report
 from splatkit.train.report.gather import curves, error_picture, gather, measured, stages
 from tests.chromium import chromium_page
+from tests.scenes import write_run
 
 
 def step(step, second, **values):
@@ -172,3 +173,13 @@ def test_two_runs_in_one_page(tmp_path):
     text = write_report(runs, tmp_path / "both.html").read_text()
     data = text.split('id="runs">')[1].split("</script>")[0]
     assert [run["name"] for run in json.loads(data)] == ["first", "second"]
+
+
+def test_the_page_of_one_run_tells_of_its_cameras(tmp_path):
+    run = make_run(write_run(tmp_path / "run"))
+    text = write_report([run], tmp_path / "report.html").read_text()
+    assert "8 of 8 photos" in text
+    assert text.count("<polygon") == 8
+    other = make_run(write_run(tmp_path / "other"))
+    both = write_report([run, other], tmp_path / "both.html").read_text()
+    assert "<polygon" not in both

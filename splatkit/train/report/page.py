@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from splatkit.core import Event, UsageError
+from splatkit.ingest.report_part import placing_section
 from splatkit.io.files import write_json, write_text
+from splatkit.io.scene import SCENE_FILE
 from splatkit.train.events import Evaluated, Saved
 from splatkit.train.report.gather import gather
 from splatkit.train.run_folder import RunFolder
@@ -30,7 +32,7 @@ def write_report(runs: list[Path], path: Path) -> Path:
     """
     if not 1 <= len(runs) <= MOST_RUNS:
         raise UsageError(f"report: expected one or two run folders, got {len(runs)}")
-    write_text(path, page([gather(run) for run in runs]))
+    write_text(path, page([gather(run) for run in runs], _cameras_of(runs)))
     return path
 
 
@@ -43,8 +45,16 @@ def publish(stats: dict[str, Any], folder: RunFolder) -> Generator[Event, None, 
     yield Evaluated(stats)
 
 
-def page(runs: list[dict]) -> str:
-    """The HTML text of runs as ``gather`` describes them."""
+def _cameras_of(runs: list[Path]) -> str:
+    """What ingest tells of the photos of a single run; nothing where it has no scene folder."""
+    scene = RunFolder(runs[0]).scene
+    if len(runs) > 1 or not (scene / SCENE_FILE).is_file():
+        return ""
+    return f'<div class="cameras"><h1>Cameras</h1>{placing_section(scene)}</div>'
+
+
+def page(runs: list[dict], cameras: str = "") -> str:
+    """The HTML text of runs as ``gather`` describes them, with a section about cameras."""
     place = files("splatkit.train.report")
     # "</script>" inside a name must not end the script element.
     data = json.dumps(runs, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
@@ -52,6 +62,7 @@ def page(runs: list[dict]) -> str:
     for mark, content in (
         ("/*STYLE*/", (place / "page.css").read_text(encoding="utf-8")),
         ("/*SCRIPT*/", (place / "page.js").read_text(encoding="utf-8")),
+        ("<!--CAMERAS-->", cameras),
         ("/*DATA*/", data),
     ):
         text = text.replace(mark, content)
