@@ -39,8 +39,29 @@ SK_INLINE vfloat places_of(int pixel, float step, float origin) {
   return fma(to_float(lane_ids() + vint(pixel)) + vfloat(0.5f), vfloat(step), vfloat(-origin));
 }
 
+// Between which samples the floats of every row lie: of each, that of the left one and the place.
+struct Columns {
+  int32_t *first;
+  float *t;
+};
+SK_INLINE Columns make_columns(const HermiteArguments &a, float *scratch) {
+  const int floats = (3 * a.width + L - 1) / L * L;
+  const Columns columns = {(int32_t *)scratch, scratch + floats};
+  for (int j = 0; j < floats; ++j) {
+    const int x = j / 3 < a.width ? j / 3 : a.width - 1;
+    const Cell cell = cell_at(place_of(x, a.grid.step, a.grid.origin_x), a.grid.width);
+    columns.first[j] = 3 * cell.first + j % 3;
+    columns.t[j] = cell.t;
+  }
+  return columns;
+}
+// With small pixels no further apart, the samples of 16 floats are 15 floats or fewer apart, and
+// one load with a permutation does for a gather.
+constexpr float NEAR_STEP = 0.79f;
+
 // One row of the large image into `out`.
-void hermite_row(const HermiteArguments &a, int y, float *scratch, float *out) {
+void hermite_row(const HermiteArguments &a, const Columns &columns, int y, float *scratch,
+                 float *out) {
   const SmallGrid &g = a.grid;
   const int floats = 3 * g.width, pitch = floats + 64;
   float *value = scratch + 16, *slope = value + pitch, *down = slope + pitch;
@@ -66,20 +87,27 @@ void hermite_row(const HermiteArguments &a, int y, float *scratch, float *out) {
     store(slope + j, fma(load_first(a.dx + row0 + j, n), vfloat(h.value0),
                          fma(load_first(a.dx + row1 + j, n), vfloat(h.value1), mixed)));
   }
-  for (int x = 0; x < a.width; x += L) {
-    const VCells cells = cells_at(places_of(x, g.step, g.origin_x), g.width);
-    const Hermite<vfloat> w = hermite(cells.t);
-    const vint first = cells.first * vint(3);
-    alignas(64) float planes[3][L];
-    for (int c = 0; c < 3; ++c) {
-      vfloat sum = gather(value + c, first) * w.value0;
-      sum = fma(gather(value + c + 3, first), w.value1, sum);
-      sum = fma(gather(slope + c, first), w.slope0, sum);
-      store(planes[c], fma(gather(slope + c + 3, first), w.slope1, sum));
+  const bool near = L == 16 && g.step <= NEAR_STEP;
+  for (int j = 0; j < 3 * a.width; j += L) {
+    const vint first = load(columns.first + j);
+    const Hermite<vfloat> w = hermite(load(columns.t + j));
+    vfloat value0, value1, slope0, slope1;
+    if (near) {
+      const int base = columns.first[j] - j % 3;
+      const vint place = first - vint(base);
+      value0 = permute(load(value + base), place);
+      value1 = permute(load(value + base + 3), place);
+      slope0 = permute(load(slope + base), place);
+      slope1 = permute(load(slope + base + 3), place);
+    } else {
+      value0 = gather(value, first);
+      value1 = gather(value + 3, first);
+      slope0 = gather(slope, first);
+      slope1 = gather(slope + 3, first);
     }
-    const int n = a.width - x < L ? a.width - x : L;
-    for (int i = 0; i < n; ++i)
-      for (int c = 0; c < 3; ++c) out[3 * (x + i) + c] = planes[c][i];
+    vfloat sum = fma(value1, w.value1, value0 * w.value0);
+    sum = fma(slope1, w.slope1, fma(slope0, w.slope0, sum));
+    store_first(out + j, sum, 3 * (int64_t)a.width - j);
   }
 }
 
@@ -168,16 +196,21 @@ SK_INLINE Past past_in_motion(const HistoryArguments &a, int x, int y, vfloat in
 }  // namespace
 
 void hermite_rows(const HermiteArguments &a, int begin, int end, float *scratch) {
-  for (int y = begin; y < end; ++y) hermite_row(a, y, scratch, a.out + 3 * (int64_t)y * a.width);
+  const Columns columns = make_columns(a, scratch);
+  float *rest = scratch + columns_scratch(a.width);
+  for (int y = begin; y < end; ++y)
+    hermite_row(a, columns, y, rest, a.out + 3 * (int64_t)y * a.width);
 }
 
 void history_rows(const HistoryArguments &a, int begin, int end, float *scratch) {
   const HermiteArguments &now = a.now;
   const SmallGrid &g = now.grid;
+  const Columns columns = make_columns(now, scratch);
+  float *rest = scratch + columns_scratch(now.width);
   for (int y = begin; y < end; ++y) {
     const int64_t line = (int64_t)y * now.width;
     float *out = now.out + 3 * line;
-    hermite_row(now, y, scratch, out);
+    hermite_row(now, columns, y, rest, out);
     const vfloat place_y(place_of(y, g.step, g.origin_y));
     const VCells cy = cells_at(place_y, g.height);
     const vfloat off_y = to_nearest(cy.t);

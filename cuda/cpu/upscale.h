@@ -62,8 +62,12 @@ void upscale_history(const HistoryArguments &a);
 void upscale_fsr(const FsrArguments &a);
 void sharpen_image(const SharpenArguments &a);
 
-// Floats of working memory for one row of a Hermite reconstruction.
-constexpr int64_t hermite_scratch(int small_width) { return 3 * (3 * (int64_t)small_width + 64); }
+// Floats of working memory for rows of a Hermite reconstruction, and the part of it that says where
+// columns lie.
+constexpr int64_t columns_scratch(int width) { return 2 * (3 * (int64_t)width + 16); }
+constexpr int64_t hermite_scratch(int small_width, int width) {
+  return columns_scratch(width) + 3 * (3 * (int64_t)small_width + 64);
+}
 
 }  // namespace splatkit
 

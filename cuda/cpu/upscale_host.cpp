@@ -18,14 +18,14 @@ void for_rows(int height, F &&f) {
 void upscale_hermite(const HermiteArguments &a) {
   const auto kernel = SK_BEST(hermite_rows);
   for_rows(a.height, [&](int begin, int end) {
-    kernel(a, begin, end, thread_scratch(hermite_scratch(a.grid.width)));
+    kernel(a, begin, end, thread_scratch(hermite_scratch(a.grid.width, a.width)));
   });
 }
 
 void upscale_history(const HistoryArguments &a) {
   const auto kernel = SK_BEST(history_rows);
   for_rows(a.now.height, [&](int begin, int end) {
-    kernel(a, begin, end, thread_scratch(hermite_scratch(a.now.grid.width)));
+    kernel(a, begin, end, thread_scratch(hermite_scratch(a.now.grid.width, a.now.width)));
   });
 }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from splatkit.cli._enhance import EnhanceFlags
 from splatkit.cli._progress import follow
 
 
@@ -37,6 +38,7 @@ class Command:
     """Any of rgb, depth, depth_median, normal, alpha; with commas."""
     backend: str = "auto"
     """Rasterizer: auto, cpu, cuda, gsplat, torch_ref."""
+    enhance: Annotated[EnhanceFlags, arg(name="")] = field(default_factory=EnhanceFlags)
     json: bool = False
     """Print the files as JSON."""
 
@@ -56,7 +58,10 @@ class Command:
             outputs=tuple(name.strip() for name in self.outputs.split(",")),
             backend=self.backend,
         )
-        written = follow(render_scene(open_scene(self.scene), self.output, options))
+        work = render_scene(
+            open_scene(self.scene), self.output, options, self.enhance.painter(self.backend)
+        )
+        written = follow(work)
         if self.json:
             print(json.dumps({"files": [str(path) for path in written]}, indent=1))
         else:

@@ -58,7 +58,13 @@ def sharpen(rgb: Tensor, sharpness: float) -> Tensor:
 
 
 def hermite(
-    rgb: Tensor, dx: Tensor, dy: Tensor, placing: Placing, width: int, height: int
+    rgb: Tensor,
+    dx: Tensor,
+    dy: Tensor,
+    placing: Placing,
+    width: int,
+    height: int,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The picture by cubic Hermite interpolation of values and exact derivatives.
 
@@ -69,12 +75,13 @@ def hermite(
         placing: how the large picture lies on the small one.
         width: of the large picture, pixels.
         height: the same.
+        out: [H,W,3] float32 on the CPU to write to, where the small picture is of that kind.
     """
     check(rgb=(rgb, "H W 3"), dx=(dx, "H W 3"), dy=(dy, "H W 3"))
     if min(rgb.shape[:2]) < 2:
         raise SplatkitError(f"rgb: expected at least 2x2 pixels, got {list(rgb.shape)}")
     if rgb.device.type == "cpu" and rgb.dtype == torch.float32:
-        out = torch.empty(height, width, 3)
+        out = torch.empty(height, width, 3) if out is None else out
         images = (image.detach().contiguous() for image in (rgb, dx, dy))
         native.upscale_hermite(*images, placing, out)
         return out

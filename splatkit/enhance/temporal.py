@@ -1,4 +1,4 @@
-"""Accumulation over frames: jittered small pictures become one large picture.
+"""Accumulation over frames: shifted small pictures become one large picture.
 
 Every large pixel keeps its colour and a *weight*, how much that colour is worth. A small picture
 that is shifted by one of the r x r phases of an integer ratio r samples every r-th large pixel
@@ -26,9 +26,10 @@ PHASES = {
     3: ((1, 1), (0, 0), (2, 2), (0, 2), (2, 0), (1, 0), (1, 2), (0, 1), (2, 1)),
 }
 """Order in which the large pixels of a small one are sampled, neighbours far apart in time."""
-MOST_WEIGHT = 1.0
-"""Of the past while something moves, where the temporal weight is 1; a pixel of the current frame
-that lies 0.25 small pixels from a sample weighs about as much."""
+MOST_WEIGHT = 0.03
+"""Of the past while something moves, at a ratio of 3; see ``weight_in_motion``."""
+LEAST_WEIGHT = 0.005
+"""A past of less weight is not looked at."""
 DECAY = 0.9
 """Of the past's weight a frame in motion."""
 COLOR_TOLERANCE = 0.06
@@ -39,22 +40,20 @@ DEPTH_TOLERANCE, ALPHA_TOLERANCE = 0.02, 0.1
 """As in ``cuda/cpu/upscale.h``."""
 
 
-def shift_of(ratio: float, index: int) -> tuple[float, float]:
-    """Shift of frame ``index``, small pixels: a phase of an integer ratio, else Halton (2, 3)."""
-    if ratio in PHASES:
-        x, y = PHASES[int(ratio)][index % int(ratio) ** 2]
-        return (x + 0.5) / ratio - 0.5, (y + 0.5) / ratio - 0.5
-    return _halton(index + 1, 2) - 0.5, _halton(index + 1, 3) - 0.5
+def phase(ratio: int, index: int) -> tuple[float, float]:
+    """Shift of the ``index``-th picture at rest, small pixels: it samples large pixels exactly."""
+    x, y = PHASES[ratio][index % ratio**2]
+    return (x + 0.5) / ratio - 0.5, (y + 0.5) / ratio - 0.5
 
 
-def _halton(index: int, base: int) -> float:
-    """Van der Corput's sequence, 0..1."""
-    value, digit = 0.0, 1.0
-    while index:
-        digit /= base
-        value += digit * (index % base)
-        index //= base
-    return value
+def weight_in_motion(ratio: float) -> float:
+    """The most that the past may weigh while something moves.
+
+    What is reconstructed from one small picture errs with the fourth power of the distance between
+    samples, what was followed by the mean depth of soft splats errs by about the same at any
+    ratio: measured on trained scenes, the past helps near a ratio of 3 and harms at 2.
+    """
+    return MOST_WEIGHT * (0.5 * (ratio - 1)) ** 4
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def accumulate(
         camera: of the large picture.
         past: of the same size and scene, or None.
         version: of the scene.
-        temporal_weight: share of ``MOST_WEIGHT`` that the past may have in motion.
+        temporal_weight: share of ``weight_in_motion`` that the past may have in motion.
 
     Returns:
         What the next frame's past is; its ``rgb`` is the picture.
@@ -137,8 +136,10 @@ def accumulate(
         if image is not None
     ]
     resting = past is not None and past.rests(camera)
+    most = weight_in_motion(view.ratio) * temporal_weight
+    if not resting and most < LEAST_WEIGHT:
+        past = None
     moved = motion(camera, past.camera if past else camera)
-    most = MOST_WEIGHT * temporal_weight
     if small[0].device.type == "cpu" and small[0].dtype == torch.float32:
         rgb, weight = torch.empty(view.height, view.width, 3), torch.empty(view.height, view.width)
         before = past and (past.rgb, past.weight, past.inverse_depth, past.alpha, past.placing)

@@ -15,7 +15,7 @@ from splatkit.enhance.grade import graded
 from splatkit.enhance.options import UpscaleOptions
 from splatkit.enhance.small import render_small, small_view
 from splatkit.enhance.spatial import bicubic, bilinear, fsr1, hermite, sharpen
-from splatkit.enhance.temporal import Past, accumulate, shift_of
+from splatkit.enhance.temporal import PHASES, Past, accumulate, phase
 from splatkit.render import get_backend, render
 from splatkit.render.backends import Backend
 
@@ -25,7 +25,7 @@ class Upscaled:
     """A finished picture."""
 
     rgb: Tensor
-    """[H,W,3] sRGB, not clamped."""
+    """[H,W,3] sRGB, not clamped; valid until the next picture."""
     ratio: float
     """Pixels of the picture a rendered pixel, each way."""
     milliseconds: dict[str, float]
@@ -46,13 +46,13 @@ class Upscaler:
         self.options = options
         self._backend = get_backend(backend) if isinstance(backend, str) else backend
         self._past: Past | None = None
-        self._count = 0
-        self._resting = 0
+        self._sampled = 0
         self._ratio = 0.0
+        self._out: Tensor | None = None
 
     def reset(self) -> None:
         """Forget earlier frames."""
-        self._past, self._count, self._resting = None, 0, 0
+        self._past, self._sampled = None, 0
 
     def frame(
         self,
@@ -110,7 +110,11 @@ class Upscaler:
         if mode == "hermite":
             assert rendered.rgb_dx is not None
             assert rendered.rgb_dy is not None
-            rgb = hermite(rendered.rgb[0], rendered.rgb_dx[0], rendered.rgb_dy[0], *place)
+            # The memory of a large picture costs more to get than to fill.
+            if self._out is None or self._out.shape[:2] != (view.height, view.width):
+                self._out = torch.empty(view.height, view.width, 3)
+            small = (rendered.rgb[0], rendered.rgb_dx[0], rendered.rgb_dy[0])
+            rgb = hermite(*small, *place, out=self._out)
         else:
             rgb = {"bilinear": bilinear, "bicubic": bicubic, "fsr1": fsr1}[mode](
                 rendered.rgb[0], *place
@@ -126,16 +130,16 @@ class Upscaler:
         resting = past is not None and past.rests(camera)
         # At rest a fractional ratio goes on with the phases of the next integer.
         ratio = float(math.ceil(self.options.ratio)) if resting else self.options.ratio
-        self._resting = self._resting + 1 if resting and self._ratio == ratio else 0
-        self._ratio = ratio
-        view = small_view(camera, ratio, shift_of(ratio, self._count))
-        self._count += 1
+        # In motion every picture has its samples in the same places: what it errs does not flicker.
+        exact = ratio in PHASES and (resting or past is None)
+        before = self._sampled if resting and self._ratio == ratio else 0
+        self._sampled, self._ratio = before + 1 if exact else 0, ratio
+        view = small_view(camera, ratio, phase(int(ratio), before) if exact else (0.0, 0.0))
         outputs = ("gradient", "inverse_depth")
         rendered = render_small(gaussians, view, outputs, **looks, backend=self._backend)
         rendered_at = self._waited()
         self._past = accumulate(rendered, view, camera, past, version, self.options.temporal_weight)
-        settled = ratio == math.ceil(ratio) and self._resting + 1 >= ratio**2
-        return self._past.rgb, ratio, rendered_at, settled
+        return self._past.rgb, ratio, rendered_at, self._sampled >= ratio**2
 
     def _waited(self) -> float:
         """The time when the device has finished what it was given."""

@@ -20,7 +20,7 @@ from splatkit.io.images import fit_within, write_image
 from splatkit.io.video import write_video
 from splatkit.render import get_backend, render
 from splatkit.render.paths import captured, circle, orbit
-from splatkit.render.pictures import MODES, depth_range_of, outputs_of, picture
+from splatkit.render.pictures import MODES, depth_range_of, outputs_of, picture, to_bytes
 
 PATHS = ("orbit", "captured")
 FPS = 30.0
@@ -33,6 +33,8 @@ RANGE_VIEWS = 8
 """Views along the path that decide the depth colours of all frames."""
 RANGE_SIDE = 160
 """Long side of those views, pixels."""
+Paint = Callable[[Gaussians, Cameras, torch.Tensor], torch.Tensor]
+"""Makes a picture [H,W,3] of Gaussians, one camera and a background [3]; not clamped."""
 _FRAME_NAME = re.compile(r"\d{5}\.png")
 
 
@@ -74,7 +76,7 @@ class RenderOptions:
 
 
 def render_scene(
-    scene: OpenScene, output: Path | None, options: RenderOptions
+    scene: OpenScene, output: Path | None, options: RenderOptions, paint: Paint | None = None
 ) -> Generator[Event, None, list[Path]]:
     """Write a scene's videos or pictures.
 
@@ -83,6 +85,7 @@ def render_scene(
         output: a folder, or a file name ending in ``.mp4`` for exactly one path and one output;
             ``renders`` in the run folder, or beside the scene file, when None.
         options: paths, size, length, format.
+        paint: makes the pictures of the output ``rgb`` where ``render`` shall not.
 
     Returns:
         The files (or folders of pictures) in the order of paths and outputs.
@@ -116,6 +119,7 @@ def render_scene(
             background=scene.background,
             backend=options.backend,
             stage=f"Rendering {_name_of(path)}",
+            paint=paint,
         )
         written += targets
     return written
@@ -130,6 +134,7 @@ def render_frames(
     background: Sequence[float] = (0.0, 0.0, 0.0),
     backend: str = "auto",
     stage: str = "Rendering",
+    paint: Paint | None = None,
 ) -> Generator[Event, None, None]:
     """Render views one by one into videos or folders of numbered pictures.
 
@@ -142,6 +147,7 @@ def render_frames(
         background: sRGB behind the scene.
         backend: see ``render``.
         stage: name in the progress events.
+        paint: makes the pictures of the mode ``rgb`` where ``render`` shall not.
     """
     gaussians = gaussians.to(get_backend(backend).device)
     cameras = cameras.to(gaussians.means.dtype)
@@ -151,7 +157,8 @@ def render_frames(
         for mode in targets
         if mode.startswith("depth")
     }
-    wanted = tuple(dict.fromkeys(name for mode in targets for name in outputs_of(mode)))
+    rendered_modes = [mode for mode in targets if not (mode == "rgb" and paint)]
+    wanted = tuple(dict.fromkeys(name for mode in rendered_modes for name in outputs_of(mode)))
     yield Progress(stage, 0, len(cameras))
     with ExitStack() as stack:
         sinks = {
@@ -159,16 +166,16 @@ def render_frames(
             for mode, target in targets.items()
         }
         for index in range(len(cameras)):
-            with torch.no_grad():
-                rendered = render(
-                    gaussians,
-                    cameras[index : index + 1],
-                    background=behind,
-                    outputs=wanted,
-                    backend=backend,
-                )
-            for mode, add in sinks.items():
-                add(picture(rendered, mode, ranges.get(mode))[0].cpu().numpy())
+            camera = cameras[index : index + 1]
+            if rendered_modes:
+                with torch.no_grad():
+                    rendered = render(
+                        gaussians, camera, background=behind, outputs=wanted, backend=backend
+                    )
+                for mode in rendered_modes:
+                    sinks[mode](picture(rendered, mode, ranges.get(mode))[0].cpu().numpy())
+            if "rgb" in targets and paint:
+                sinks["rgb"](to_bytes(paint(gaussians, camera, behind)).cpu().numpy())
             yield Progress(stage, index + 1, len(cameras))
 
 

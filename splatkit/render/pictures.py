@@ -58,7 +58,12 @@ def picture(
         depth = rendered.depth if mode == "depth" else rendered.depth_median
         assert depth is not None
         values = _depth_colors(depth, depth_range or depth_range_of(depth))
-    return (values.detach().clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    return to_bytes(values.detach())
+
+
+def to_bytes(values: Tensor) -> Tensor:
+    """Values 0..1 as 0..255, rounded; what lies outside is clamped."""
+    return (values.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
 def depth_range_of(depth: Tensor) -> tuple[float, float]:

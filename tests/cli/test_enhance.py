@@ -1,0 +1,41 @@
+"""Upscaling and grading on the command line."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from splatkit.io import write_gaussians
+from tests.scenes import ball_over_floor
+
+
+def frame(splatkit, scene: Path, *words: object) -> np.ndarray:
+    """[H,W,3] 0..1 the only picture that a command line gives."""
+    folder = scene.parent / f"out{len(list(scene.parent.iterdir()))}"
+    common = ("--path", "orbit", "--frames", 1, "--format", "png", "--width", 96, "--height", 64)
+    answer = splatkit("render", scene, *common, "-o", folder, *words)
+    assert answer.code == 0, answer.err
+    return np.asarray(Image.open(folder / "orbit" / "00000.png")) / 255.0
+
+
+def test_render_upscales_and_grades(splatkit, tmp_path: Path) -> None:
+    scene = tmp_path / "balls.ply"
+    write_gaussians(ball_over_floor(), scene)
+    plain = frame(splatkit, scene)
+    upscaled = frame(splatkit, scene, "--upscale", "hermite", "--ratio", "quality")
+    assert upscaled.shape == plain.shape
+    assert 0 < np.abs(upscaled - plain).mean() < 0.01
+    grey = frame(splatkit, scene, "--saturation", 0)
+    assert np.abs(grey[..., 0] - grey[..., 2]).max() < 1 / 128
+    assert np.abs(plain[..., 0] - plain[..., 2]).max() > 0.05
+
+
+def test_wrong_names_are_told(splatkit, tmp_path: Path) -> None:
+    scene = tmp_path / "balls.ply"
+    write_gaussians(ball_over_floor(), scene)
+    answer = splatkit("render", scene, "--upscale", "dlss")
+    assert answer.code == 2
+    assert answer.err.startswith("error: upscale: expected one of off, bilinear")
+    answer = splatkit("render", scene, "--upscale", "hermite", "--ratio", "7")
+    assert answer.code == 2
+    assert "from 1.3 to 3, got '7'" in answer.err
