@@ -19,6 +19,7 @@ from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import rgb_from_sh, sh_from_rgb
 from splatkit.core.sh_rotation import rotate_sh
 from splatkit.core.similarity import transformed
+from splatkit.core.srgb import srgb_of_linear
 from splatkit.core.transforms import quat_from_rotation, rotation_from_quat
 from splatkit.io._packing import MIN_LOG_SCALE, Floats
 from splatkit.io.ply import OPAQUE_LOGIT
@@ -101,18 +102,6 @@ def check_placement(path: Path, matrix: Tensor) -> Tensor:
             "flattens them or is not finite"
         )
     return matrix
-
-
-def linear_of_srgb(values: Tensor) -> Tensor:
-    """Linear light of sRGB values 0..1 (IEC 61966-2-1)."""
-    return torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-
-
-def srgb_of_linear(values: Tensor) -> Tensor:
-    """sRGB of linear light 0..1; the inverse of ``linear_of_srgb``."""
-    bright = values > 0.0031308
-    curve = values.clamp(min=0.0031308)
-    return torch.where(bright, 1.055 * curve ** (1 / 2.4) - 0.055, 12.92 * values)
 
 
 def sh_in_srgb(sh: Tensor, color_space: str, path: Path) -> Tensor:

@@ -38,6 +38,7 @@ from torch import Tensor
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import count_from_degree, rgb_from_sh
 from splatkit.core.similarity import transformed
+from splatkit.core.srgb import linear_of_srgb
 from splatkit.io import _linear as linear
 from splatkit.io import _packing as packing
 from splatkit.io import spz
@@ -222,7 +223,7 @@ def _columns_of(gaussians: Gaussians) -> Columns:
     """The attributes of some Gaussians, [n, width] each, in the frame of the file."""
     stored = transformed(gaussians, _WORLD_FROM_FILE[:3, :3].mT)
     opacities = stored.opacities[:, None]
-    rgb = linear.linear_of_srgb(rgb_from_sh(stored.sh[:, 0]).clamp(0, 1))
+    rgb = linear_of_srgb(rgb_from_sh(stored.sh[:, 0]).clamp(0, 1))
     color = (torch.cat((rgb, opacities), 1) * 65535).round()
     quats = torch.nn.functional.normalize(stored.quats, dim=-1)
     columns = {

@@ -23,9 +23,9 @@ from PIL import Image
 from torch import Tensor
 
 from splatkit.core import SplatkitError, Triangles
+from splatkit.core.srgb import linear_of_srgb, srgb_of_linear
 from splatkit.io import _packing as packing
 from splatkit.io._gltf_file import BIN_CHUNK, CHUNK, HEADER, JSON_CHUNK, MAGIC, GltfFile
-from splatkit.io._linear import linear_of_srgb, srgb_of_linear
 from splatkit.io.axes import world_from_axes
 from splatkit.io.files import write_bytes
 

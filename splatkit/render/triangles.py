@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Triangles, UsageError, check
+from splatkit.core.srgb import linear_of_srgb, srgb_of_linear
 from splatkit.render.backends import _torch_triangles
 from splatkit.render.drawing import Drawn, DrawRequest
 
@@ -63,11 +64,12 @@ def render_triangles(
 ) -> RenderedTriangles:
     """Draw triangles from several cameras of one image size.
 
-    With ``softness`` 0 triangles are solid: the nearest one fills the pixel, as a z-buffer does it.
-    Above 0 a triangle's alpha at a point is its interpolated opacity times ``(3 b)^softness``, b
-    the smallest barycentric coordinate there; triangles are blended front to back by their depth
-    at each pixel. Values of vertices are interpolated with perspective. What is at or in front of
-    the near plane is cut off pixel by pixel.
+    With ``softness`` 0 triangles are solid: the nearest one fills the pixel, as a z-buffer does it,
+    and colours between vertices and between texels are mixed in linear light, as GPUs mix those of
+    glTF. Above 0 a triangle's alpha at a point is its interpolated opacity times
+    ``(3 b)^softness``, b the smallest barycentric coordinate there; triangles are blended front to
+    back by their depth at each pixel, in sRGB. Values of vertices are interpolated with
+    perspective. What is at or in front of the near plane is cut off pixel by pixel.
 
     Differentiable with respect to vertices, colours, texture (between its texels linearly),
     opacities, ``features``, ``background`` and ``cameras.viewmats``; of solid triangles the places
@@ -104,7 +106,10 @@ def render_triangles(
         known["background"] = (background, "C 3")
     check(floating=True, **known)
 
-    sources = {"colors": triangles.colors, "uvs": triangles.uvs, "features": features}
+    colors = triangles.colors
+    if colors is not None and softness == 0:
+        colors = linear_of_srgb(colors)
+    sources = {"colors": colors, "uvs": triangles.uvs, "features": features}
     sources = {name: values for name, values in sources.items() if values is not None}
     widths = [values.shape[1] for values in sources.values()]
     attributes = torch.cat([triangles.vertices[:, :0], *sources.values()], -1)
@@ -128,6 +133,8 @@ def render_triangles(
     widths += [1, 0 if request.normals is None else 3]
     *blended, z, normals = drawn.channels.split(widths, -1)
     images = dict(zip(sources, blended, strict=True))
+    if colors is not None and softness == 0:
+        images["colors"] = srgb_of_linear(images["colors"])
     result = _assemble(triangles, images, z, normals, drawn, background, supersample)
     result = replace(
         result,
@@ -203,14 +210,14 @@ def _assemble(
 
 
 def _sampled(texture: Tensor, uvs: Tensor, alpha: Tensor) -> Tensor:
-    """[C,H,W,3] the texture where each sample looks, times its alpha."""
+    """[C,H,W,3] the texture where each sample looks, times its alpha; filtered in linear light."""
     seen = (alpha > ALPHA_FLOOR)[..., None]
     place = torch.where(seen, uvs / torch.where(seen, alpha[..., None], 1), 0.5)
-    picture = texture.permute(2, 0, 1).expand(len(uvs), -1, -1, -1)
+    picture = linear_of_srgb(texture).permute(2, 0, 1).expand(len(uvs), -1, -1, -1)
     colors = torch.nn.functional.grid_sample(
         picture, 2 * place - 1, padding_mode="border", align_corners=False
     )
-    return colors.permute(0, 2, 3, 1) * alpha[..., None]
+    return srgb_of_linear(colors.permute(0, 2, 3, 1)) * alpha[..., None]
 
 
 def _averaged(images: Tensor, factor: int) -> Tensor:

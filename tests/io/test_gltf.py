@@ -14,13 +14,13 @@ from format_cases import close, same_rotations, scene
 
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import basis, rgb_from_sh, sh_from_rgb
+from splatkit.core.srgb import linear_of_srgb
 from splatkit.core.transforms import (
     covariance_from_scale_rotation,
     quat_from_rotation,
     rotation_from_quat,
 )
 from splatkit.io import gltf, info, read_gaussians, spz, write_gaussians
-from splatkit.io._linear import linear_of_srgb
 
 NAMES = {"f4": 5126, "u1": 5121, "u2": 5123, "i1": 5120, "i2": 5122}
 KINDS = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}

@@ -21,8 +21,8 @@ from test_outside_programs import convert as convert_with_splat_transform
 from test_outside_programs import equal
 from test_sog_folder import write_version_1
 
+from splatkit.core.srgb import linear_of_srgb
 from splatkit.io import read_gaussians, write_gaussians
-from splatkit.io._linear import linear_of_srgb
 
 pytestmark = pytest.mark.long
 
