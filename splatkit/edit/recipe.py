@@ -111,7 +111,7 @@ def edit(
     if recipe.floaters != NONE:
         yield Progress(STAGE, 0, None, "looking for floaters")
         alive = bench.state.alive
-        found = find_floaters(bench.result(), recipe.floaters, _cameras(photos), backend)
+        found = find_floaters(bench.result(), recipe.floaters, cameras_of(photos), backend)
         together = torch.zeros_like(alive)
         for name, mask in found.items():
             whole = _in_whole(alive, mask)
@@ -124,7 +124,7 @@ def edit(
     if recipe.max_gaussians is not None and recipe.max_gaussians < left:
         yield Progress(STAGE, 0, None, "measuring what shows")
         now = bench.result()
-        cameras = _cameras(photos) or views_around(now)
+        cameras = cameras_of(photos) or views_around(now)
         kept = most_seen_mask(now, cameras, recipe.max_gaussians, backend)
         _delete(bench, _in_whole(bench.state.alive, ~kept), "--max-gaussians")
         yield step("those that show least", left)
@@ -169,8 +169,8 @@ def _in_whole(alive: Tensor, mask: Tensor) -> Tensor:
     return whole
 
 
-def _cameras(photos: list[Photo]) -> Cameras | None:
-    """All photos' cameras at the size in which things are measured."""
+def cameras_of(photos: list[Photo]) -> Cameras | None:
+    """All photos' cameras at the size in which things are measured; None without photos."""
     if not photos:
         return None
     size = fit_within(photos[0].width, photos[0].height, LONG_SIDE)

@@ -24,7 +24,7 @@ from splatkit.viewer.relay import relay
 from splatkit.viewer.stage import Stage
 from splatkit.viewer.steering import Steering
 from splatkit.viewer.thumbnails import Thumbnails
-from splatkit.viewer.uploads import receive_photo, receive_scene
+from splatkit.viewer.uploads import receive_path, receive_photo, receive_scene
 
 PAGES = Path(__file__).parent / "pages"
 STATIC = {path.name: path for path in PAGES.iterdir() if path.suffix in (".css", ".js", ".svg")}
@@ -70,6 +70,7 @@ class Front:
                 web.get("/api/scenes/{scene}/photos/{index:\\d+}", self._strip),
                 web.get("/api/tabs/{tab}/link", self._link),
                 web.get("/api/tabs/{tab}/picture.png", self._picture),
+                web.post("/api/tabs/{tab}/path", self._open_path),
                 web.post("/api/photos", self._add_photo),
                 *self._steering.routes(),
             ]
@@ -157,6 +158,14 @@ class Front:
         if tab is None:
             raise SplatkitError("view: expected a page that shows a scene; reload it")
         return web.json_response(tab.link())
+
+    async def _open_path(self, request: web.Request) -> web.Response:
+        tab = self._stage.tab(request.match_info["tab"])
+        if tab is None:
+            raise SplatkitError("path: expected a page that shows a scene; reload it")
+        path = await receive_path(request)
+        await asyncio.to_thread(tab.walking.open, path)
+        return web.json_response({"views": len(path.cameras)})
 
     async def _picture(self, request: web.Request) -> web.Response:
         tab = self._stage.tab(request.match_info["tab"])

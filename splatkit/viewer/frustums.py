@@ -9,11 +9,14 @@ from collections.abc import Callable
 import numpy as np
 import viser
 
-from splatkit.core import Photo
+from splatkit.core import Photo, SplatkitError
+from splatkit.io.images import fit_within, read_image, resize_area
 from splatkit.viewer.views import wxyz_of_photo
 
 TRAINED_COLOR, HELD_OUT_COLOR = (64, 140, 255), (255, 150, 40)
 LINE_PIXELS = 1.5
+PICTURE_SIDE = 160
+"""Long side of the photos in the frustums, pixels."""
 NEAREST = 3.0
 """A frustum nearer than this many of its sizes is hidden: who stands in one sees nothing but its
 frame, and every click would hit it."""
@@ -41,6 +44,10 @@ class Frustums:
         go: Callable[[Photo], None],
     ) -> None:
         self._client = client
+        self._photos = photos
+        self._closed = threading.Event()
+        self._has_pictures = False
+        self._pictures = threading.Thread(target=self._load, name="viewer pictures", daemon=True)
         self._wanted = False
         self._lock = threading.Lock()
         self._visible = np.zeros(len(photos), dtype=bool)
@@ -50,9 +57,12 @@ class Frustums:
         self._size = _size(self._positions, reach)
         self._handles = [self._add(index, photo, go) for index, photo in enumerate(photos)]
 
-    def show(self, wanted: bool) -> None:
-        """Switch all on or off."""
+    def show(self, wanted: bool, pictures: bool = False) -> None:
+        """Switch all on or off, with the photos in them or without."""
         self._wanted = wanted
+        if wanted and pictures and not self._pictures.is_alive() and not self._has_pictures:
+            self._has_pictures = True
+            self._pictures.start()
         self.seen_from(np.array(self._client.camera.position))
 
     def seen_from(self, position: np.ndarray) -> None:
@@ -67,6 +77,21 @@ class Frustums:
             with self._client.atomic():
                 for index in changed:
                     self._handles[index].visible = bool(visible[index])
+
+    def close(self) -> None:
+        """Load no more pictures."""
+        self._closed.set()
+
+    def _load(self) -> None:
+        """Put small pictures into the frustums, one after the other."""
+        for photo, handle in zip(self._photos, self._handles, strict=True):
+            if self._closed.is_set():
+                return
+            try:
+                image = read_image(photo.path)[..., :3]
+            except SplatkitError:
+                continue  # a photo that is gone leaves its frustum empty, as it was
+            handle.image = resize_area(image, *fit_within(photo.width, photo.height, PICTURE_SIDE))
 
     def _add(
         self, index: int, photo: Photo, go: Callable[[Photo], None]
@@ -84,6 +109,8 @@ class Frustums:
             wxyz=wxyz_of_photo(photo),
             position=self._positions[index],
             visible=False,
+            format="jpeg",
+            jpeg_quality=80,
             cast_shadow=False,
             receive_shadow=False,
         )

@@ -129,6 +129,13 @@ class Library:
                 self._open.popitem(last=False)
             return self._open[key]
 
+    def run_of(self, scene: str) -> Path | None:
+        """The run folder of a scene; None where it is a file, or not on the disk yet."""
+        if scene in self._fixed:
+            return None
+        path = self._paths.get(scene)
+        return path if path is not None and path.is_dir() else None
+
     def add_training(self, training: Training) -> str:
         """Make a training known; returns its id, which is that of the run it makes.
 

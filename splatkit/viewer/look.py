@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -11,12 +12,21 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
+from splatkit.edit.selection import on_screen
 from splatkit.render import render
-from splatkit.render.pictures import EMPTY, depth_range_of, outputs_of, picture
+from splatkit.render.pictures import EMPTY, MODES, depth_range_of, outputs_of, picture
+from splatkit.viewer.photographs import Photographs
 from splatkit.viewer.source import SceneSource
 
 COLORMAPS = ("turbo", "viridis", "inferno", "gray")
 DEPTHS = ("depth", "depth_median")
+VALUES = {"opacity": (0.0, 1.0), "count": (0.0, 64.0), "seen": None, "error": (0.0, 0.3)}
+"""Modes that show one value a pixel in colours, and the range at first; None: from the photos."""
+OF_PHOTOS = ("seen", "error", "photo")
+"""Modes that need photos."""
+ALL_MODES = (*MODES, *VALUES, "photo")
+COUNTED = 64
+"""Gaussians of a pixel that are counted at most."""
 SEAM = 255
 """Grey level of the line between two scenes that are compared."""
 
@@ -26,27 +36,41 @@ class Look:
     """What a browser wants to see of the scene."""
 
     mode: str = "rgb"
-    """One of ``splatkit.render.pictures.MODES``."""
+    """One of ``ALL_MODES``."""
     sh_degree: int = 4
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     resolution: float = 1.0
     """Share of the page's own pixels for sharp pictures, per side."""
     colormap: str = "turbo"
-    """Colours of depths: one of ``COLORMAPS``."""
-    depth_range: tuple[float, float] | None = None
-    """Camera z of the first and the last colour; that of each picture when None."""
+    """Colours of depths and values: one of ``COLORMAPS``."""
+    value_range: tuple[float, float] | None = None
+    """Depth or value of the first and the last colour; the usual one when None."""
     size: float = 1.0
     """Factor for the size of the Gaussians."""
     near: float = 0.01
     """Camera z before which nothing is drawn, scene units."""
+    far: float | None = None
+    """Camera z behind which no Gaussian's centre is drawn."""
     other: SceneSource | None = None
     """The scene that this one is compared with."""
+    photo: bool = False
+    """Compare with the nearest photo instead."""
     wipe: float = 0.5
     """Share of the width that shows this scene; the rest shows the other one."""
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A scene to draw, with what some modes need beside its Gaussians."""
+
+    gaussians: Gaussians
+    photographs: Photographs | None = None
+    version: Hashable = 0
+    """Differs when the Gaussians do."""
+
+
 def draw(
-    gaussians: Gaussians,
+    subject: Subject,
     camera: Cameras,
     look: Look,
     backend: str = "auto",
@@ -55,52 +79,123 @@ def draw(
     """[H,W,3] uint8 picture of a scene, or of two with a line between them.
 
     Args:
-        gaussians: the scene.
+        subject: the scene.
         camera: one camera.
         look: what to show.
         backend: see ``render``.
         other: fills the picture from ``look.wipe`` to the right where it is given.
+
+    Raises:
+        SplatkitError: a mode needs photos, and there are none.
     """
-    pixels = _draw(gaussians, camera, look, backend)
-    if other is None:
+    pixels = _draw(subject, camera, look, backend)
+    if other is not None:
+        right = _draw(Subject(other), camera, look, backend)
+    elif look.photo:
+        right = _draw(subject, camera, replace(look, mode="photo"), backend)
+    else:
         return pixels
     seam = round(look.wipe * camera.width)
     pixels = pixels.copy()
-    pixels[:, seam:] = _draw(other, camera, look, backend)[:, seam:]
+    pixels[:, seam:] = right[:, seam:]
     pixels[:, max(0, seam - 1) : seam + 1] = SEAM
     return pixels
 
 
-def _draw(gaussians: Gaussians, camera: Cameras, look: Look, backend: str) -> np.ndarray:
+def _draw(subject: Subject, camera: Cameras, look: Look, backend: str) -> np.ndarray:
+    gaussians = subject.gaussians
+    if look.far is not None:
+        gaussians = gaussians[on_screen(gaussians, camera)[1] < look.far]
     if look.size != 1:
         log_size = float(np.log(look.size))
         gaussians = replace(gaussians, log_scales=gaussians.log_scales + log_size)
+    drawn = replace(subject, gaussians=gaussians)
     with torch.no_grad():
-        rendered = render(
-            gaussians,
-            camera.to(gaussians.means.dtype),
-            background=gaussians.means.new_tensor(look.background),
-            sh_degree=min(look.sh_degree, gaussians.sh_degree),
-            near=look.near,
-            outputs=outputs_of(look.mode),
-            backend=backend,
-        )
-        if look.mode in DEPTHS and look.colormap != "turbo":
-            depth = rendered.depth if look.mode == "depth" else rendered.depth_median
-            assert depth is not None
-            shown = _colored(depth, look.depth_range or depth_range_of(depth), look.colormap)
+        if look.mode in MODES:
+            shown = _usual(drawn, camera, look, backend)
+        elif look.mode in VALUES:
+            shown = _value(subject, drawn, camera, look, backend)
         else:
-            shown = picture(rendered, look.mode, look.depth_range)
-    return shown[0].cpu().numpy()
+            shown = _photo(drawn, camera, look, backend)
+    return shown.cpu().numpy()
 
 
-def _colored(depth: Tensor, depth_range: tuple[float, float], colormap: str) -> Tensor:
-    """[C,H,W,3] uint8, evenly in disparity as ``picture`` has it."""
-    near, far = depth_range
-    disparity = 1 / torch.where(depth > 0, depth, 1.0)
-    level = ((disparity - 1 / far) / (1 / near - 1 / far)).clamp(0, 1)
-    colors = _colors(colormap).to(depth)[(level * 255).long()]
-    return (torch.where(depth[..., None] > 0, colors, EMPTY) * 255 + 0.5).to(torch.uint8)
+def _rendered(gaussians: Gaussians, camera: Cameras, look: Look, backend: str, **options: object):
+    return render(
+        gaussians,
+        camera.to(gaussians.means.dtype),
+        background=gaussians.means.new_tensor(look.background),
+        sh_degree=min(look.sh_degree, gaussians.sh_degree),
+        near=look.near,
+        backend=backend,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def _usual(subject: Subject, camera: Cameras, look: Look, backend: str) -> Tensor:
+    rendered = _rendered(subject.gaussians, camera, look, backend, outputs=outputs_of(look.mode))
+    if look.mode in DEPTHS and look.colormap != "turbo":
+        depth = rendered.depth if look.mode == "depth" else rendered.depth_median
+        assert depth is not None
+        near, far = look.value_range or depth_range_of(depth)
+        disparity = 1 / torch.where(depth > 0, depth, 1.0)
+        level = (disparity - 1 / far) / (1 / near - 1 / far)
+        return colored(level[0], depth[0] > 0, look.colormap)
+    return picture(rendered, look.mode, look.value_range)[0]
+
+
+def _value(whole: Subject, drawn: Subject, camera: Cameras, look: Look, backend: str) -> Tensor:
+    usual = VALUES[look.mode]
+    gaussians, photographs = drawn.gaussians, drawn.photographs
+    if look.mode == "count":
+        rendered = _rendered(gaussians, camera, look, backend, outputs=("top_k",), top_k=COUNTED)
+        assert rendered.top_ids is not None
+        values = (rendered.top_ids[0] >= 0).sum(-1).float()
+        there = values > 0
+    elif look.mode == "error":
+        rendered = _rendered(gaussians, camera, look, backend, outputs=("depth",))
+        assert rendered.depth is not None
+        photo, there = _photographs(photographs).projected(
+            camera, rendered.depth[0].cpu(), gaussians, drawn.version
+        )
+        values = (rendered.rgb[0].cpu().clamp(0, 1) - photo).abs().mean(-1)
+    else:
+        if look.mode == "seen":
+            every = _photographs(photographs).seen(whole.gaussians, whole.version)
+            usual = (0.0, float(max(_photographs(photographs).count // 4, 1)))
+            kept = every.to(gaussians.device)
+            if look.far is not None:
+                kept = kept[on_screen(whole.gaussians, camera)[1] < look.far]
+            feature = kept
+        else:
+            feature = gaussians.opacities.detach()
+        rendered = _rendered(gaussians, camera, look, backend, features=feature[:, None])
+        assert rendered.features is not None
+        there = rendered.alpha[0] > 1 / 255
+        values = rendered.features[0, ..., 0] / rendered.alpha[0].clamp_min(1e-6)
+    low, high = look.value_range or usual or (0.0, 1.0)
+    return colored((values - low) / max(high - low, 1e-9), there, look.colormap)
+
+
+def _photo(drawn: Subject, camera: Cameras, look: Look, backend: str) -> Tensor:
+    rendered = _rendered(drawn.gaussians, camera, look, backend, outputs=("depth",))
+    assert rendered.depth is not None
+    photo, there = _photographs(drawn.photographs).projected(
+        camera, rendered.depth[0].cpu(), drawn.gaussians, drawn.version
+    )
+    values = torch.where(there[..., None], photo, EMPTY)
+    return (values.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+
+
+def _photographs(photographs: Photographs | None) -> Photographs:
+    return photographs or Photographs([], (0.0, 0.0, 0.0), "auto")
+
+
+def colored(level: Tensor, there: Tensor, colormap: str) -> Tensor:
+    """[H,W,3] uint8 of levels 0..1 [H,W]; grey where nothing is (a mask [H,W])."""
+    index = (level.clamp(0, 1) * 255).long()
+    colors = torch.where(there[..., None], _colors(colormap).to(level.device)[index], EMPTY)
+    return (colors * 255 + 0.5).to(torch.uint8)
 
 
 @cache

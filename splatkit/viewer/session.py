@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from splatkit.viewer.look import Look, draw
+from splatkit.viewer.look import Look, Subject, draw
 from splatkit.viewer.pace import Pace
+from splatkit.viewer.photographs import Photographs
 from splatkit.viewer.source import SceneSource
 from splatkit.viewer.views import View
 
@@ -48,6 +49,7 @@ class Session:
         source: gives the scene.
         send: takes a picture [H,W,3] uint8 and a JPEG quality, or None for a lossless one.
         shown: is told about every picture that was sent.
+        failed: is told why a picture could not be drawn.
         backend: see ``render``.
     """
 
@@ -56,12 +58,14 @@ class Session:
         source: SceneSource,
         send: Callable[[np.ndarray, int | None], None],
         shown: Callable[[Shown], None] = lambda _: None,
+        failed: Callable[[str], None] = lambda _: None,
         backend: str = "auto",
     ) -> None:
         self._source = source
         self._send = send
-        self._shown = shown
+        self._shown, self._failed = shown, failed
         self._backend = backend
+        self._photographs = Photographs(source.photos, source.background, backend)
         self._pace = Pace()
         self._changed = threading.Condition()
         self._view: View | None = None
@@ -138,6 +142,7 @@ class Session:
             except Exception as error:
                 # A page that stays grey without a word would be worse than the repeated line.
                 print(f"error: the view could not be drawn: {error}", file=sys.stderr)
+                self._failed(" ".join(str(error).split()))
                 sharp = True
             drawn = wanted
 
@@ -145,9 +150,10 @@ class Session:
         start = time.perf_counter()
         full = _limited(*size, look.resolution)
         width, height = full if sharp else self._pace.moving_size(*full)
-        gaussians, _ = self._source.current()
+        gaussians, version = self._source.current()
+        subject = Subject(gaussians, self._photographs, version)
         other = look.other.current()[0] if look.other is not None else None
-        pixels = draw(gaussians, view.camera(width, height), look, self._backend, other)
+        pixels = draw(subject, view.camera(width, height), look, self._backend, other)
         # JPEG halves the resolution of colour, which spoils pictures whose colours are values.
         lossless = sharp and look.mode != "rgb"
         self._send(pixels, None if lossless else SHARP_QUALITY if sharp else MOVING_QUALITY)

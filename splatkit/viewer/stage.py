@@ -14,10 +14,10 @@ import numpy as np
 import viser
 
 from splatkit.core import SplatkitError
-from splatkit.render.pictures import MODES
 from splatkit.viewer.frustums import TRAINED_COLOR
 from splatkit.viewer.library import Library
-from splatkit.viewer.tab import Tab
+from splatkit.viewer.look import ALL_MODES
+from splatkit.viewer.tab import Setting, Tab
 from splatkit.viewer.views import Place, first_place, up_direction
 
 LINK_WORDS = ("position", "look_at", "fov", "mode")
@@ -104,14 +104,19 @@ class Stage:
             client.camera.position = place.position
             client.camera.look_at = place.look_at
             client.camera.fov = place.fov
-            tab = Tab(
-                client,
-                source,
+            setting = Setting(
                 library.trainings.get(scene),
                 others,
                 library.source,
                 self._backend,
-                link["mode"] if link.get("mode") in MODES else "rgb",
+                library.run_of(scene),
+                None if library.uploads is None else library.uploads / "scenes",
+            )
+            tab = Tab(
+                client,
+                source,
+                setting,
+                link["mode"] if link.get("mode") in ALL_MODES else "rgb",
             )
         except SplatkitError as error:
             client.add_notification(

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import viser
 
 from splatkit.core import Photo
+from splatkit.render.paths import framing
+from splatkit.viewer.desk import Desk
+from splatkit.viewer.editing import Editing
 from splatkit.viewer.frustums import Frustums
 from splatkit.viewer.gathering import Gathering
 from splatkit.viewer.guests import Guests
+from splatkit.viewer.moving import Moving
 from splatkit.viewer.panel import Panel
 from splatkit.viewer.plots import Plots
+from splatkit.viewer.pointing import Pointing
 from splatkit.viewer.session import Session, Shown
 from splatkit.viewer.source import SceneSource
 from splatkit.viewer.training import Training
-from splatkit.viewer.views import Place, View, first_place, middle, place_of_photo
+from splatkit.viewer.views import first_place, middle, place_of_photo, view_of
+from splatkit.viewer.walking import Walking
 
-FLIGHT_SECONDS = 0.7
-FRAMES_A_SECOND = 30
+
+@dataclass(frozen=True)
+class Setting:
+    """What a scene stands in."""
+
+    training: Training | None
+    """That makes the scene, where there is one."""
+    others: dict[str, str]
+    """Names and ids of further scenes."""
+    open_other: Callable[[str], SceneSource]
+    """Gives a scene by its id."""
+    backend: str
+    """See ``render``."""
+    run: Path | None = None
+    """The run folder that the scene comes from."""
+    folder: Path | None = None
+    """Where edited scenes go; None where none are kept."""
 
 
 class Tab:
@@ -30,55 +52,65 @@ class Tab:
     Args:
         client: the browser.
         source: the scene.
-        training: that makes the scene, where there is one.
-        others: names and ids of further scenes.
-        open_other: gives a scene by its id.
-        backend: see ``render``.
-        mode: what to show first; see ``splatkit.render.pictures.MODES``.
+        setting: what the scene stands in.
+        mode: what to show first; see ``splatkit.viewer.look.ALL_MODES``.
     """
 
     def __init__(
-        self,
-        client: viser.ClientHandle,
-        source: SceneSource,
-        training: Training | None,
-        others: dict[str, str],
-        open_other: Callable[[str], SceneSource],
-        backend: str,
-        mode: str,
+        self, client: viser.ClientHandle, source: SceneSource, setting: Setting, mode: str
     ) -> None:
         self._client = client
-        self._flight = 0
         self._panel: Panel | None = None
+        backend = setting.backend
         gaussians, _ = source.current()
         self._middle = middle(source.photos, gaussians)
-        self._home = first_place(source.photos, gaussians)
-        gathering = Gathering(source)
-        self.session = Session(gathering, self._send, self._tell, backend)
-        reach = float(np.linalg.norm(self._home.look_at - self._home.position))
+        home = first_place(source.photos, gaussians)
+        reach = float(np.linalg.norm(home.look_at - home.position))
+        self._moving = Moving(client, home, *framing(gaussians))
+        self.desk = Desk(source, setting.run)
+        gathering = Gathering(self.desk)
+        self.session = Session(gathering, self._send, self._tell, self._fail, backend)
         self._frustums = Frustums(client, source.photos, reach, self._go)
-        self._plots = None if training is None else Plots(client, training)
-        self._panel = Panel(
-            client,
-            self.session,
-            source,
-            others,
-            open_other,
-            self._frustums.show,
-            lambda: self._fly(self._home),
-            mode,
-        )
-        if others:
-            Guests(client, gathering, others, open_other, reach)
+        tabs = client.gui.add_tab_group()
+        with tabs.add_tab("Look", viser.Icon.EYE):
+            training = setting.training
+            self._plots = None if training is None else Plots(client, training)
+            self._panel = Panel(
+                client,
+                self.session,
+                source,
+                setting.others,
+                setting.open_other,
+                self._frustums.show,
+                self._moving,
+                mode,
+            )
+            if setting.others:
+                Guests(client, gathering, setting.others, setting.open_other, reach)
+        with tabs.add_tab("Edit", viser.Icon.LASSO):
+            pointing = Pointing(client, self.desk, reach, backend)
+            Editing(client, self.desk, pointing, setting.folder, backend)
+        with tabs.add_tab("Path", viser.Icon.ROUTE):
+            self.walking = Walking(
+                client,
+                self.session,
+                self.desk,
+                reach,
+                self._moving.go,
+                self._moving.fly,
+                backend,
+            )
         self.session.change(self._panel.look())
         client.camera.on_update(self._moved)
-        self.session.move(*_view_of(client.camera))
+        self.session.move(*view_of(client.camera))
         self.session.start()
 
     def close(self) -> None:
         """End what goes on for this browser."""
         if self._plots is not None:
             self._plots.stop()
+        self.walking.close()
+        self._frustums.close()
         self.session.stop()
 
     def link(self) -> dict[str, Any]:
@@ -100,36 +132,14 @@ class Tab:
         if self._panel is not None:
             self._panel.tell(shown)
 
+    def _fail(self, words: str) -> None:
+        self._client.add_notification("This cannot be shown", words)
+
     def _moved(self, camera: viser.CameraHandle) -> None:
-        self.session.move(*_view_of(camera))
+        self.session.move(*view_of(camera))
         self._frustums.seen_from(np.array(camera.position))
 
     def _go(self, photo: Photo) -> None:
         camera = self._client.camera
         aspect = camera.image_width / max(camera.image_height, 1)
-        self._fly(place_of_photo(photo, self._middle, aspect))
-
-    def _fly(self, goal: Place) -> None:
-        """Move the camera smoothly; a later flight takes over."""
-        self._flight += 1
-        flight = self._flight
-        camera = self._client.camera
-        start = Place(np.array(camera.position), np.array(camera.look_at), camera.fov)
-        began = time.monotonic()
-        share = 0.0
-        while share < 1 and self._flight == flight:
-            share = min(1.0, (time.monotonic() - began) / FLIGHT_SECONDS)
-            eased = share * share * (3 - 2 * share)
-            with self._client.atomic():
-                camera.position = start.position + eased * (goal.position - start.position)
-                camera.look_at = start.look_at + eased * (goal.look_at - start.look_at)
-                camera.fov = start.fov + eased * (goal.fov - start.fov)
-            self._client.flush()
-            time.sleep(1 / FRAMES_A_SECOND)
-
-
-def _view_of(camera: viser.CameraHandle) -> tuple[View, int, int]:
-    w, x, y, z = (float(value) for value in camera.wxyz)
-    px, py, pz = (float(value) for value in camera.position)
-    view = View((w, x, y, z), (px, py, pz), camera.fov)
-    return view, camera.image_width, camera.image_height
+        self._moving.fly(place_of_photo(photo, self._middle, aspect))

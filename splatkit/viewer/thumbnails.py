@@ -8,7 +8,7 @@ import threading
 from PIL import Image
 
 from splatkit.viewer.library import Library
-from splatkit.viewer.look import Look, draw
+from splatkit.viewer.look import Look, Subject, draw
 from splatkit.viewer.source import SceneSource
 from splatkit.viewer.views import first_place, view_of_place
 
@@ -48,7 +48,7 @@ class Thumbnails:
         gaussians, _ = source.current()
         view = view_of_place(first_place(source.photos, gaussians))
         look = Look(background=source.background)
-        pixels = draw(gaussians, view.camera(WIDTH, HEIGHT), look, self._backend)
+        pixels = draw(Subject(gaussians), view.camera(WIDTH, HEIGHT), look, self._backend)
         page = io.BytesIO()
         Image.fromarray(pixels).save(page, "JPEG", quality=85)
         return page.getvalue()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from aiohttp import web
 
 from splatkit.core import SplatkitError, UsageError
 from splatkit.io import atomic_path, read_gaussians
+from splatkit.io.camera_path import CameraPath, read_camera_path
 from splatkit.io.images import SUFFIXES as PHOTO_SUFFIXES
 from splatkit.viewer.library import is_scene_file
 
@@ -17,6 +19,7 @@ MOST_SCENE_BYTES = 2 << 30
 MOST_PHOTO_BYTES = 100 << 20
 MOST_PHOTOS = 2000
 """In one folder."""
+MOST_PATH_BYTES = 32 << 20
 _CHUNK = 1 << 18
 
 
@@ -61,6 +64,21 @@ async def receive_photo(request: web.Request, uploads: Path, folder: str, name: 
     with atomic_path(_free(target / name)) as kept:
         await _receive(request, kept, MOST_PHOTO_BYTES)
     return target
+
+
+async def receive_path(request: web.Request) -> CameraPath:
+    """Take a camera path whose bytes are the body; nothing is kept.
+
+    Raises:
+        SplatkitError: it is none, or too large.
+    """
+    with TemporaryDirectory(prefix="splatkit-path-") as folder:
+        file = Path(folder) / "path.json"
+        await _receive(request, file, MOST_PATH_BYTES)
+        try:
+            return await asyncio.to_thread(read_camera_path, file)
+        except SplatkitError as error:
+            raise UsageError(str(error).replace(str(file), "path")) from error
 
 
 def plain_name(name: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import viser
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, Photo
@@ -33,6 +34,14 @@ class View:
         focal = 0.5 * height / math.tan(0.5 * self.fov)
         K = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
         return Cameras(viewmat.float()[None], K.float()[None], width, height)
+
+
+def view_of(camera: viser.CameraHandle) -> tuple[View, int, int]:
+    """Where a browser looks from, and the width and height of its view, pixels."""
+    w, x, y, z = (float(value) for value in camera.wxyz)
+    px, py, pz = (float(value) for value in camera.position)
+    view = View((w, x, y, z), (px, py, pz), camera.fov)
+    return view, camera.image_width, camera.image_height
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,13 @@ def place_of_photo(photo: Photo, focus: Tensor, aspect: float | None = None) -> 
     if aspect is not None:
         tangent = max(tangent, 0.5 * photo.width / float(photo.K[0, 0]) / aspect)
     return Place(position.numpy(), (position + along * forward).numpy(), 2 * math.atan(tangent))
+
+
+def place_of_camera(camera: Cameras, reach: float) -> Place:
+    """The place of the first of these cameras; the view turns about a point ``reach`` ahead."""
+    position, forward = camera.positions[0].double(), camera.viewmats[0, 2, :3].double()
+    fov = 2 * math.atan(0.5 * camera.height / float(camera.Ks[0, 1, 1]))
+    return Place(position.numpy(), (position + reach * forward).numpy(), fov)
 
 
 def first_place(photos: list[Photo], gaussians: Gaussians) -> Place:

@@ -78,6 +78,10 @@ class FakeBrowser:
         uuid = self.controls[label]["uuid"]
         self.send(type="GuiUpdateMessage", uuid=uuid, updates={"value": value})
 
+    def press(self, label: str) -> None:
+        """Click a button of the panel."""
+        self.set(label, True)
+
     def send(self, **message: Any) -> None:
         self._socket.send(msgspec.msgpack.encode(message))
 

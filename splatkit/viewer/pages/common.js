@@ -72,9 +72,10 @@ export function duration(seconds) {
 export const day = (seconds) =>
   new Date(seconds * 1000).toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" });
 
-// Sends a scene file that was dropped on any of these documents, then opens it.
-export function takeDrops(...documents) {
-  const sign = make("div", { id: "drop", hidden: "" }, "Drop a scene file to open it");
+// Sends a scene file that was dropped on any of these documents, then opens it; what `first` takes
+// (it answers true) is no scene.
+export function takeDrops(documents, first = () => false, words = "Drop a scene file to open it") {
+  const sign = make("div", { id: "drop", hidden: "" }, words);
   document.body.append(sign);
   for (const place of documents) {
     place.addEventListener("dragover", (event) => {
@@ -88,7 +89,8 @@ export function takeDrops(...documents) {
     place.addEventListener("drop", (event) => {
       event.preventDefault();
       sign.hidden = true;
-      if (event.dataTransfer.files.length) sendScene(event.dataTransfer.files[0]);
+      const file = event.dataTransfer.files[0];
+      if (file && !first(file)) sendScene(file);
     });
   }
 }

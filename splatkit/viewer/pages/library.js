@@ -27,7 +27,7 @@ function card(scene) {
 const showScenes = attempt(async () => {
   const { scenes, uploads } = await ask("/api/scenes");
   $("open").hidden = !uploads;
-  if (uploads) takeDrops(document);
+  if (uploads) takeDrops([document]);
   $("scenes").replaceChildren(...scenes.map(card));
   $("summary").textContent = scenes.length > 1 ? `${scenes.length}, the newest first` : "";
   $("empty").hidden = scenes.length > 0;

@@ -9,6 +9,15 @@ const tab = [...crypto.getRandomValues(new Uint8Array(9))].map((value) => value.
 let paused = false;
 let saved = null;
 
+function openPath(file) {
+  if (!file.name.toLowerCase().endsWith(".json")) return false;
+  attempt(async () => {
+    const { views } = await ask(`/api/tabs/${tab}/path`, { method: "POST", body: file });
+    toast(`A path of ${views.toLocaleString("en")} views is open, see Path`, 4);
+  })();
+  return true;
+}
+
 function openView() {
   if (document.querySelector("iframe")) return;
   const link = new URLSearchParams(location.search);
@@ -20,7 +29,7 @@ function openView() {
   document.body.append(frame);
   frame.onload = () => {
     frame.contentWindow.focus();
-    takeDrops(document, frame.contentDocument);
+    takeDrops([document, frame.contentDocument], openPath, "Drop a scene or a camera path to open it");
   };
   for (const name of ["picture", "share"]) $(name).hidden = false;
   $("picture").href = `/api/tabs/${tab}/picture.png`;
