@@ -20,12 +20,12 @@ from splatkit.viewer.source import SceneSource
 
 COLORMAPS = ("turbo", "viridis", "inferno", "gray")
 DEPTHS = ("depth", "depth_median")
-VALUES = {"opacity": (0.0, 1.0), "count": (0.0, 64.0), "seen": None, "error": (0.0, 0.3)}
+VALUES = {"opacity": (0.0, 1.0), "count": (0.0, 32.0), "seen": None, "error": (0.0, 0.3)}
 """Modes that show one value a pixel in colours, and the range at first; None: from the photos."""
 OF_PHOTOS = ("seen", "error", "photo")
 """Modes that need photos."""
 ALL_MODES = (*MODES, *VALUES, "photo")
-COUNTED = 64
+COUNTED = 32
 """Gaussians of a pixel that are counted at most."""
 SEAM = 255
 """Grey level of the line between two scenes that are compared."""

@@ -111,7 +111,7 @@ class Photographs:
             return self._seen[1].float()
 
     def _pixels(self, photo: Photo, width: int, height: int) -> Tensor:
-        image = torch.from_numpy(resize_area(read_image(photo.path), width, height)).float() / 255
+        image = torch.tensor(resize_area(read_image(photo.path), width, height)).float() / 255
         if image.shape[2] == 3:
             return image
         alpha = image[..., 3:]

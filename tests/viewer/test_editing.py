@@ -42,8 +42,11 @@ def browser(viewer: Viewer) -> Iterator[FakeBrowser]:
 
 
 def tab_of(viewer: Viewer, browser: FakeBrowser) -> Tab:
-    tab = viewer._stage.tab(browser.tab)
-    assert tab is not None
+    """Known a moment after its first picture was sent."""
+    end = time.monotonic() + 60
+    while (tab := viewer._stage.tab(browser.tab)) is None:
+        assert time.monotonic() < end, "no tab"
+        browser.messages(0.05)
     return tab
 
 

@@ -161,15 +161,7 @@ def test_a_video_comes_to_the_page(viewer: Viewer) -> None:
     browser.set("Frame size", "640 x 360")
     browser.messages(0.3)
     browser.press("Make it")
-    parts: list[bytes] = []
-
-    def came() -> bool:
-        for message in browser.messages(0.2):
-            if message["type"] == "FileTransferPart":
-                parts.append(bytes(message["content"]))
-        return bool(parts)
-
-    until(browser, came)
-    with av.open(io.BytesIO(b"".join(parts))) as container:
+    until(browser, lambda: "FileTransferPart" in browser.told)
+    with av.open(io.BytesIO(browser.told["FileTransferPart"]["content"])) as container:
         assert len(list(container.decode(video=0))) == 7
     browser.close()
