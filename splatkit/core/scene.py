@@ -61,6 +61,10 @@ class Scene:
     """sRGB colour behind photos with alpha; None when the photos are opaque."""
     metric: bool = False
     """Whether one world unit is one metre."""
+    enu_from_world: Tensor | None = None
+    """[4,4] float64 similarity to metres east, north and up of ``enu_origin``, where GPS told."""
+    enu_origin: tuple[float, float, float] | None = None
+    """WGS84 latitude and longitude in degrees, altitude in metres."""
     color_space: str = "srgb"
     """Colour space of the photos' values."""
 

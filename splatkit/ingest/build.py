@@ -14,11 +14,21 @@ import numpy as np
 import torch
 
 from splatkit.core import Event, Note, Photo, Progress, Scene, SplatkitError
-from splatkit.ingest.frame import points_in_world, pose_in_world, source_from_world
+from splatkit.ingest.config import IngestConfig
+from splatkit.ingest.frame import points_in_world, pose_in_world
 from splatkit.ingest.sources import Cameras, Posed
 from splatkit.ingest.undistort import Undistortion
-from splatkit.io.files import link_or_copy
-from splatkit.io.images import PhotoInfo, read_image, read_info, read_mask, resize_area, write_image
+from splatkit.ingest.world import choose_world
+from splatkit.io.files import link_or_copy, write_bytes
+from splatkit.io.images import (
+    PhotoInfo,
+    read_image,
+    read_info,
+    read_mask,
+    resize_area,
+    without_metadata,
+    write_image,
+)
 from splatkit.io.lenses import Lens
 from splatkit.io.scene import save_scene
 
@@ -34,7 +44,7 @@ class _Ready:
 
 
 def build_scene(
-    cameras: Cameras, held_out: frozenset[str], out: Path, threads: int
+    cameras: Cameras, held_out: frozenset[str], out: Path, config: IngestConfig
 ) -> Generator[Event, None, Path]:
     """Undistort every photo and write the scene.
 
@@ -44,17 +54,22 @@ def build_scene(
         ``out``, complete.
     """
     points = cameras.points
-    frame = source_from_world(
-        np.stack([posed.camera_from_source for posed in cameras.posed]), points
-    )
+    world = yield from choose_world(cameras, config)
+    frame = world.source_from_world
     # Photos of one lens share its maps; lenses of which every photo has its own must not pile up.
     undistortion_of = lru_cache(maxsize=_LENSES_AT_ONCE)(Undistortion)
     ready: list[_Ready] = []
     missing = dict(cameras.missing)
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool:
         jobs = {
             pool.submit(
-                _prepare, posed, frame, posed.name in held_out, out, undistortion_of
+                _prepare,
+                posed,
+                frame,
+                posed.name in held_out,
+                out,
+                undistortion_of,
+                config.keep_gps,
             ): posed.name
             for posed in cameras.posed
         }
@@ -76,6 +91,11 @@ def build_scene(
         points=torch.from_numpy(points_in_world(points, frame).astype(np.float32)),
         point_colors=colors,
         source_from_world=torch.from_numpy(frame),
+        metric=world.metric,
+        enu_from_world=torch.from_numpy(world.enu_from_world)
+        if world.enu_from_world is not None and config.keep_gps
+        else None,
+        enu_origin=world.enu_origin if config.keep_gps else None,
         missing=dict(sorted(missing.items())),
         missing_held_out=sorted(held_out & set(missing)),
         background=(1.0, 1.0, 1.0) if any(item.transparent for item in ready) else None,
@@ -93,6 +113,7 @@ def _prepare(
     held_out: bool,
     out: Path,
     undistortion_of: Callable[[Lens], Undistortion],
+    keep_gps: bool,
 ) -> _Ready:
     try:
         info = read_info(posed.path)
@@ -104,7 +125,10 @@ def _prepare(
     target = _target(posed.name, out / IMAGES, info.transparent, as_is)
     if not target.is_file():
         if as_is:
-            link_or_copy(posed.path, target)
+            if info.gps is None or keep_gps:
+                link_or_copy(posed.path, target)
+            else:
+                write_bytes(target, without_metadata(posed.path))
         else:
             try:
                 image = read_image(posed.path, upright=upright)
@@ -124,7 +148,7 @@ def _prepare(
         held_out=held_out,
         mask_path=mask,
         exposure=info.exposure,
-        gps=info.gps,
+        gps=info.gps if keep_gps else None,
     )
     return _Ready(photo, info.transparent)
 

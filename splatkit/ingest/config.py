@@ -20,6 +20,13 @@ class IngestConfig:
     """COLMAP model folder of these photos, to use instead of running structure from motion."""
     frames: int | None = None
     """Frames to take of a video; the camera's motion decides when not given."""
+    scale_distance: tuple[str, str, float] | None = None
+    """Two places in photos (PHOTO:X,Y in pixels) and the metres between them; PHOTO:X,Y+PHOTO:X,Y
+    names the same place in two photos, which is exact."""
+    marker: str | None = None
+    """Printed markers in the scene and their side in metres: tag36h11:0.16, 4x4_50:0.1."""
+    keep_gps: bool = False
+    """Leave GPS positions in the scene's photos and description."""
     max_image_size: int = 1600
     """Long side, pixels, at which features are looked for."""
     max_features: int = 8192

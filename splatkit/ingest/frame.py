@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import numpy as np
 
+from splatkit.ingest.floor import floor_normal
+
 CAMERA_DISTANCE = 4.0
 """World units from the centre to the middle one of the cameras, where nothing gives metres."""
 _UP_PRIOR = 0.02
 _ROUNDS = 10
 
 
-def source_from_world(poses: np.ndarray, points: np.ndarray) -> np.ndarray:
+def source_from_world(
+    poses: np.ndarray,
+    points: np.ndarray,
+    up: np.ndarray | None = None,
+    unit: float | None = None,
+) -> np.ndarray:
     """Choose the world frame of a scene.
 
-    Up (-y) is the direction that photos taken without roll share, the centre is what the
-    cameras look at, and the median camera is ``CAMERA_DISTANCE`` away from it.
+    Up (-y) is the direction that photos taken without roll share, made exact by the floor where
+    one is seen; the centre is what the cameras look at, and the median camera is
+    ``CAMERA_DISTANCE`` away from it.
 
     Args:
         poses: [C,4,4] float64 camera_from_source, rigid, OpenCV axes.
         points: [P,3] sparse points in the source frame; may be empty.
+        up: [3] unit vector, source frame, where something better than the photos tells it.
+        unit: source units in one metre, where known; one world unit is one metre then.
 
     Returns:
         [4,4] float64 similarity.
     """
     rotations = poses[:, :3, :3]
     centers = -np.einsum("nji,nj->ni", rotations, poses[:, :3, 3])
-    up = up_direction(rotations)
+    if up is None:
+        up = up_direction(rotations)
+        floor = floor_normal(points, up)
+        up = up if floor is None else floor
     center = _center(centers, rotations[:, 2], points)
     distance = float(np.median(np.linalg.norm(centers - center, axis=1)))
     similarity = np.eye(4)
-    similarity[:3, :3] = _axes(up, rotations[0, 2]) * (max(distance, 1e-9) / CAMERA_DISTANCE)
+    similarity[:3, :3] = _axes(up, rotations[0, 2]) * (
+        unit or max(distance, 1e-9) / CAMERA_DISTANCE
+    )
     similarity[:3, 3] = center
     return similarity
 

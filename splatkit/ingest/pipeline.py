@@ -15,6 +15,7 @@ from splatkit.ingest.capture import Capture, examine
 from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.frames import extract_frames
 from splatkit.ingest.mapping import place_cameras
+from splatkit.ingest.metres import check_scale_options
 from splatkit.ingest.placing import PLACING_FILE
 from splatkit.ingest.report_part import REPORT_FILE, write_report
 from splatkit.ingest.sources import Source, find_source
@@ -25,6 +26,8 @@ from splatkit.io.scene import POINTS_FILE, SCENE_FILE, load_scene
 STATE_FILE = "ingest.json"
 WORK = "work"
 FRAMES = "frames"
+_COSTLY = ("model", "max_image_size", "max_features", "seed")
+"""Settings that the cameras depend on; others leave what was computed in force."""
 
 
 def ingest(
@@ -55,6 +58,7 @@ def ingest(
     _claim(out)
     if found.videos:
         found = yield from _frames(found, out, config)
+    check_scale_options(config.scale_distance, config.marker, found.names)
     held_out = choose_held_out(found.names, config, found.held_out)
     state = _state(source, found, held_out, config)
     if _is_current(out, state):
@@ -64,7 +68,7 @@ def ingest(
     cameras = found.cameras
     if cameras is None:
         cameras = yield from place_cameras(found, out / WORK, config)
-    yield from build_scene(cameras, held_out, out, config.threads)
+    yield from build_scene(cameras, held_out, out, config)
     scene = load_scene(out)
     for name, reason in scene.missing.items():
         yield Note(f"not placed: {name} ({reason})", warning=True)
@@ -143,12 +147,15 @@ def _state(
     settings = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in dataclasses.asdict(config).items()
-        if name not in ("threads", "split", "test_every")
+        if name not in ("threads", "split", "test_every", *_COSTLY)
     }
     return {
-        "source": str(source.resolve()),
-        "kind": found.kind,
-        "photos": files,
+        "work": {
+            "source": str(source.resolve()),
+            "kind": found.kind,
+            "photos": files,
+            "settings": {name: str(getattr(config, name)) for name in _COSTLY},
+        },
         "held_out": sorted(held_out),
         "settings": settings,
     }
@@ -157,12 +164,14 @@ def _state(
 def _is_current(out: Path, state: dict[str, Any]) -> bool:
     """Whether ``out`` holds the finished scene; makes it ready for the work otherwise."""
     file = out / STATE_FILE
-    if read_json(file) == state:
+    before = read_json(file)
+    if before == state:
         remove_leftovers(out)
         return (out / SCENE_FILE).is_file()
     for name in (SCENE_FILE, POINTS_FILE, PLACING_FILE, REPORT_FILE):
         (out / name).unlink(missing_ok=True)
-    for name in (IMAGES, MASKS, WORK):
+    same_work = before.get("work") == state["work"]
+    for name in (IMAGES, MASKS) if same_work else (IMAGES, MASKS, WORK):
         shutil.rmtree(out / name, ignore_errors=True)
     write_json(file, state)
     return False

@@ -93,9 +93,11 @@ def _summary(scene: Scene, told: dict[str, Any] | None, advice: list[str]) -> st
     words = [f"<b>{len(scene.photos)} of {found} photos</b> have a place."]
     if told is not None and told["photos"]:
         values = told["photos"].values()
+        support = float(np.mean([value["support"] for value in values]))
+        error = np.mean([value["error"] for value in values])
         words.append(
-            f"Their matches agree with it to {_percent(float(np.mean([v['support'] for v in values])))} "
-            f"(within 1.5 pixels); mean error {np.mean([v['error'] for v in values]):.2f} pixels."
+            f"Their matches agree with it to {_percent(support)} (within 1.5 pixels); mean error "
+            f"{error:.2f} pixels."
         )
         advice = [*told.get("capture", {}).get("advice", []), *advice]
     elif told is None:

@@ -17,6 +17,7 @@ from splatkit.io.colmap import ColmapModel, find_model, read_model
 from splatkit.io.images import list_images
 from splatkit.io.lenses import Lens
 from splatkit.io.masks import find_masks, without_masks
+from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.io.transforms import find_transforms, read_frames
 from splatkit.io.video_frames import SUFFIXES as VIDEO_SUFFIXES
 
@@ -51,6 +52,10 @@ class Cameras:
     """[P,3] uint8."""
     missing: dict[str, str] = field(default_factory=dict)
     """Photos without a camera: name -> reason."""
+    settled: bool = False
+    """Whether the frame is a scene's own already, to be kept as it is."""
+    metric: bool = False
+    """Of a settled frame: whether its unit is a metre."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Source:
     """What was found."""
 
     kind: str
-    """"photos", "video", "COLMAP model" or "transforms.json"."""
+    """"photos", "video", "COLMAP model", "transforms.json", "scene", or a program's export."""
     folder: Path
     """Where the photos are; names are relative to it."""
     names: list[str]
@@ -92,6 +97,9 @@ def find_source(path: Path, config: IngestConfig) -> Source:
         if model is None:
             raise UsageError(f"{config.model}: expected a COLMAP model (images and cameras files)")
         return _colmap_source(_photo_folder(path), model)
+    made = next((p for p in (path, path / "scene") if (p / SCENE_FILE).is_file()), None)
+    if made is not None:
+        return _scene_source(made)
     if find_transforms(path):
         return _transforms_source(path)
     if path.is_file():
@@ -156,6 +164,30 @@ def _colmap_source(folder: Path, model_folder: Path) -> Source:
             f"{folder}; put the photos that the model names there"
         )
     return Source("COLMAP model", folder, names, cameras=cameras)
+
+
+def _scene_source(folder: Path) -> Source:
+    """A scene that ingest made, or the one of a run, with its cameras and frame."""
+    scene = load_scene(folder)
+    posed = [
+        Posed(
+            name=photo.name,
+            path=photo.path,
+            lens=Lens("PINHOLE", photo.width, photo.height,
+                      (float(photo.K[0, 0]), float(photo.K[1, 1]), float(photo.K[0, 2]),
+                       float(photo.K[1, 2]))),
+            camera_id=photo.camera_id,
+            camera_from_source=photo.viewmat.numpy(),
+            mask_path=photo.mask_path,
+        )
+        for photo in scene.photos
+    ]  # fmt: skip
+    colors = np.round(scene.point_colors.numpy() * 255).astype(np.uint8)
+    points = scene.points.numpy().astype(np.float64)
+    cameras = Cameras(posed, points, colors, dict(scene.missing), True, scene.metric)
+    names = sorted([photo.name for photo in scene.photos] + list(scene.missing))
+    own = frozenset(photo.name for photo in scene.held_out_photos) | set(scene.missing_held_out)
+    return Source("scene", folder, names, own or None, cameras)
 
 
 def _transforms_source(path: Path) -> Source:

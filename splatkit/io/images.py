@@ -175,6 +175,40 @@ def write_image(path: Path, image: np.ndarray, quality: int = JPEG_QUALITY) -> N
         Image.fromarray(image).save(temporary, **options)
 
 
+def without_metadata(path: Path) -> bytes:
+    """The bytes of a JPEG or PNG file without EXIF, XMP, IPTC and comments; pixels unchanged.
+
+    Colour profiles stay. Of a file in another format the bytes are returned as they are.
+    """
+    data = path.read_bytes()
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_without_metadata(data)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _png_without_metadata(data)
+    return data
+
+
+def _jpeg_without_metadata(data: bytes) -> bytes:
+    """Drops APP1 (EXIF, XMP), APP13 (IPTC) and comments, up to the first scan."""
+    kept, at = [data[:2]], 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        if data[at + 1] not in (0xE1, 0xED, 0xFE):
+            kept.append(data[at:end])
+        at = end
+    return b"".join((*kept, data[at:]))
+
+
+def _png_without_metadata(data: bytes) -> bytes:
+    kept, at = [data[:8]], 8
+    while at + 8 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4])
+        if data[at + 4 : at + 8] not in (b"eXIf", b"tEXt", b"iTXt", b"zTXt"):
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
+
+
 _DAMAGE = (OSError, ValueError, SyntaxError, MemoryError, EOFError, IndexError, KeyError,
            TypeError, OverflowError, ZeroDivisionError, AttributeError, RuntimeError,
            NotImplementedError, Image.DecompressionBombError)  # fmt: skip

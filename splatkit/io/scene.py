@@ -41,6 +41,10 @@ def save_scene(scene: Scene, folder: Path) -> Path:
             "missing_held_out": scene.missing_held_out,
             "background": scene.background,
             "metric": scene.metric,
+            "enu_from_world": None
+            if scene.enu_from_world is None
+            else scene.enu_from_world.tolist(),
+            "enu_origin": scene.enu_origin,
             "color_space": scene.color_space,
         },
     )
@@ -63,12 +67,16 @@ def load_scene(folder: Path | str) -> Scene:
     try:
         photos = [_photo_from_json(photo, folder) for photo in told["photos"]]
         background = told["background"]
+        # Scenes of earlier versions do not know of the globe.
+        enu, origin = told.get("enu_from_world"), told.get("enu_origin")
         source_from_world = _matrix(told["source_from_world"], 4)
         scene_fields: dict[str, Any] = {
             "missing": {str(k): str(v) for k, v in told["missing"].items()},
             "missing_held_out": [str(name) for name in told["missing_held_out"]],
             "background": None if background is None else _three(background),
             "metric": bool(told["metric"]),
+            "enu_from_world": None if enu is None else _matrix(enu, 4),
+            "enu_origin": None if origin is None else _three(origin),
             "color_space": str(told["color_space"]),
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
