@@ -79,7 +79,11 @@ class Front:
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         scene, tab = request.match_info["scene"], request.match_info["tab"]
-        return await relay(request, self._stage.address(scene, tab, request.query))
+        line = self._stage.line(tab)
+        try:
+            return await relay(request, self._stage.address(scene, tab, request.query), line)
+        finally:
+            self._stage.hang_up(tab, line)
 
     async def _scenes(self, request: web.Request) -> web.Response:
         entries = await asyncio.to_thread(self._library.entries)

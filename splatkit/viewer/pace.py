@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TARGET_SECONDS = 0.05
 """Time for one picture in motion, rendering and encoding."""
+LINE_SECONDS = 0.08
+"""The same on the line, while the next one is rendered."""
 LEAST_SCALE = 0.3
 """Pictures in motion are never smaller than this share of the view's width and height: below it
 the time goes into projection, which does not depend on the size."""
@@ -31,8 +33,9 @@ class Pace:
         small = min(width, max(_STEP, round(width * self._scale / _STEP) * _STEP))
         return small, max(1, round(small * height / width))
 
-    def measured(self, seconds: float) -> None:
-        """Note how long a picture in motion took."""
+    def measured(self, seconds: float, line_seconds: float = 0.0) -> None:
+        """Note how long a picture in motion took, and how long its bytes take on the line."""
+        seconds = max(seconds, line_seconds * self._target / LINE_SECONDS)
         # Time grows with the area, so the side follows the square root.
         wish = (self._target / max(seconds, 1e-6)) ** 0.5
         wish = min(max(wish, _SHRINK_AT_MOST), _GROW_AT_MOST)

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from splatkit.viewer.encode import Encoded, Encoder
+from splatkit.viewer.line import Line
 from splatkit.viewer.look import Look, Subject, draw
 from splatkit.viewer.pace import Pace
 from splatkit.viewer.photographs import Photographs
 from splatkit.viewer.source import SceneSource
+from splatkit.viewer.turns import RENDERING
 from splatkit.viewer.views import View
 
 REST_SECONDS = 0.12
@@ -25,8 +28,8 @@ REST_SECONDS = 0.12
 POLL_SECONDS = 0.1
 """How often a resting session asks whether the scene has changed."""
 MOST_PIXELS = 1920 * 1200
-MOVING_QUALITY, SHARP_QUALITY = 70, 92
-"""JPEG quality."""
+BUSY_SECONDS = 0.003
+"""How often a session whose line is full looks again."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class Shown:
     width: int
     height: int
     seconds: float
-    """Time to render and encode it."""
+    """Time to render and encode it, without waiting for others' turns."""
+    size: int
+    """Bytes that went out."""
     sharp: bool
     pixels: np.ndarray = field(repr=False)
     """[H,W,3] uint8."""
@@ -47,7 +52,8 @@ class Session:
 
     Args:
         source: gives the scene.
-        send: takes a picture [H,W,3] uint8 and a JPEG quality, or None for a lossless one.
+        send: takes a picture to the browser.
+        line: tells whether the browser's line is full.
         shown: is told about every picture that was sent.
         failed: is told why a picture could not be drawn.
         backend: see ``render``.
@@ -56,7 +62,8 @@ class Session:
     def __init__(
         self,
         source: SceneSource,
-        send: Callable[[np.ndarray, int | None], None],
+        send: Callable[[Encoded], None],
+        line: Line | None = None,
         shown: Callable[[Shown], None] = lambda _: None,
         failed: Callable[[str], None] = lambda _: None,
         backend: str = "auto",
@@ -67,7 +74,13 @@ class Session:
         self._backend = backend
         self._photographs = Photographs(source.photos, source.background, backend)
         self._pace = Pace()
+        self._line = line or Line()
+        self._encoder = Encoder()
         self._changed = threading.Condition()
+        self.post: list[Callable[[np.ndarray, bool], np.ndarray]] = []
+        """What happens to a finished frame [H,W,3] uint8 before it is encoded, in this order: each
+        is given the frame and whether the view rests, and gives one of any size. They run outside
+        of the turn to render, in the thread of this session."""
         self._view: View | None = None
         self._size = (1, 1)
         self._look = Look(background=source.background)
@@ -133,6 +146,9 @@ class Session:
                     # progress is shown as far as its share goes.
                     asked = drawn is None or wanted[:3] != drawn[:3]
                     wait = min(POLL_SECONDS, allowance.wait(moving=asked or not sharp))
+                if wait == 0 and self._line.is_busy:
+                    # The newest view is drawn when there is room for its picture, none before.
+                    wait = BUSY_SECONDS
                 if self._view is None or wait > 0:
                     self._changed.wait(wait or POLL_SECONDS)
                     continue
@@ -147,22 +163,29 @@ class Session:
             drawn = wanted
 
     def _draw(self, view: View, size: tuple[int, int], look: Look, sharp: bool) -> None:
-        start = time.perf_counter()
         full = _limited(*size, look.resolution)
         width, height = full if sharp else self._pace.moving_size(*full)
         gaussians, version = self._source.current()
         subject = Subject(gaussians, self._photographs, version)
         other = look.other.current()[0] if look.other is not None else None
-        pixels = draw(subject, view.camera(width, height), look, self._backend, other)
-        # JPEG halves the resolution of colour, which spoils pictures whose colours are values.
+        camera = view.camera(width, height)
+        with RENDERING.turn():
+            start = time.perf_counter()
+            pixels = draw(subject, camera, look, self._backend, other)
+            drawn = time.perf_counter() - start
+        start = time.perf_counter()
+        for step in self.post:
+            pixels = step(pixels, sharp)
         lossless = sharp and look.mode != "rgb"
-        self._send(pixels, None if lossless else SHARP_QUALITY if sharp else MOVING_QUALITY)
-        seconds = time.perf_counter() - start
+        picture = self._encoder.encode(pixels, sharp, lossless, self._line.rate)
+        seconds = drawn + time.perf_counter() - start
+        self._send(picture)
         if not sharp:
-            self._pace.measured(seconds)
+            rate = self._line.rate
+            self._pace.measured(seconds, 0.0 if rate is None else len(picture.data) / rate)
         if self._source.allowance is not None:
             self._source.allowance.spend(seconds)
-        self._shown_last = Shown(width, height, seconds, sharp, pixels)
+        self._shown_last = Shown(width, height, seconds, len(picture.data), sharp, pixels)
         self._shown(self._shown_last)
 
     def _versions(self) -> tuple[Hashable, ...]:

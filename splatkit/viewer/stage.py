@@ -16,6 +16,7 @@ import viser
 from splatkit.core import SplatkitError
 from splatkit.viewer.frustums import TRAINED_COLOR
 from splatkit.viewer.library import Library
+from splatkit.viewer.line import Line
 from splatkit.viewer.look import ALL_MODES
 from splatkit.viewer.tab import Setting, Tab
 from splatkit.viewer.views import Place, first_place, up_direction
@@ -50,6 +51,7 @@ class Stage:
         self._backend = backend
         self._secret = secrets.token_urlsafe(16)
         self._tabs: dict[int, tuple[str, Tab]] = {}
+        self._lines: dict[str, Line] = {}
         self._lock = threading.Lock()
         # A browser that leaves while its next picture is on the way is nothing to be warned of.
         warnings.filterwarnings("ignore", r"Queued a \w+ on a closed connection")
@@ -71,6 +73,18 @@ class Stage:
         known = {name: link[name] for name in LINK_WORDS if name in link}
         query = urlencode(known)
         return f"ws://127.0.0.1:{self._server.get_port()}/{self._secret}/{scene}/{tab}?{query}"
+
+    def line(self, key: str) -> Line:
+        """The line to the browser of a tab that is about to connect."""
+        with self._lock:
+            self._lines[key] = Line()
+            return self._lines[key]
+
+    def hang_up(self, key: str, line: Line) -> None:
+        """The browser of that tab is gone."""
+        with self._lock:
+            if self._lines.get(key) is line:
+                del self._lines[key]
 
     def tab(self, key: str) -> Tab | None:
         """The tab of that key, None where it is gone."""
@@ -110,7 +124,8 @@ class Stage:
                 library.source,
                 self._backend,
                 library.run_of(scene),
-                None if library.uploads is None else library.uploads / "scenes",
+                line=self._lines.get(key, Line()),
+                folder=None if library.uploads is None else library.uploads / "scenes",
             )
             tab = Tab(
                 client,

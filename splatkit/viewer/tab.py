@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import viser
+from viser._messages import BackgroundImageMessage
 
 from splatkit.core import Photo
 from splatkit.render.paths import framing
 from splatkit.viewer.desk import Desk
 from splatkit.viewer.editing import Editing
+from splatkit.viewer.encode import Encoded
 from splatkit.viewer.frustums import Frustums
 from splatkit.viewer.gathering import Gathering
 from splatkit.viewer.guests import Guests
+from splatkit.viewer.line import Line
 from splatkit.viewer.moving import Moving
 from splatkit.viewer.panel import Panel
 from splatkit.viewer.plots import Plots
@@ -42,6 +45,8 @@ class Setting:
     """See ``render``."""
     run: Path | None = None
     """The run folder that the scene comes from."""
+    line: Line = field(default_factory=Line)
+    """To the browser."""
     folder: Path | None = None
     """Where edited scenes go; None where none are kept."""
 
@@ -69,7 +74,7 @@ class Tab:
         self._moving = Moving(client, home, *framing(gaussians))
         self.desk = Desk(source, setting.run)
         gathering = Gathering(self.desk)
-        self.session = Session(gathering, self._send, self._tell, self._fail, backend)
+        self.session = Session(gathering, self._send, setting.line, self._tell, self._fail, backend)
         self._frustums = Frustums(client, source.photos, reach, self._go)
         tabs = client.gui.add_tab_group()
         with tabs.add_tab("Look", viser.Icon.EYE):
@@ -123,9 +128,11 @@ class Tab:
             "mode": self.session.look.mode,
         }
 
-    def _send(self, pixels: np.ndarray, quality: int | None) -> None:
-        kind = "png" if quality is None else "jpeg"
-        self._client.scene.set_background_image(pixels, format=kind, jpeg_quality=quality)
+    def _send(self, picture: Encoded) -> None:
+        # viser's own entry encodes by itself, at a quality that knows nothing of the line.
+        self._client.scene._websock_interface.queue_message(
+            BackgroundImageMessage(picture.format, picture.data, None)
+        )
         self._client.flush()
 
     def _tell(self, shown: Shown) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from splatkit.viewer.library import Library
 from splatkit.viewer.look import Look, Subject, draw
 from splatkit.viewer.source import SceneSource
+from splatkit.viewer.turns import RENDERING
 from splatkit.viewer.views import first_place, view_of_place
 
 WIDTH, HEIGHT = 480, 300
@@ -48,7 +49,8 @@ class Thumbnails:
         gaussians, _ = source.current()
         view = view_of_place(first_place(source.photos, gaussians))
         look = Look(background=source.background)
-        pixels = draw(Subject(gaussians), view.camera(WIDTH, HEIGHT), look, self._backend)
+        with RENDERING.turn():
+            pixels = draw(Subject(gaussians), view.camera(WIDTH, HEIGHT), look, self._backend)
         page = io.BytesIO()
         Image.fromarray(pixels).save(page, "JPEG", quality=85)
         return page.getvalue()
