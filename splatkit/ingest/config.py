@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splatkit.core import UsageError
+from splatkit.io.camera_files import CameraForm
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class IngestConfig:
     names the same place in two photos, which is exact."""
     marker: str | None = None
     """Printed markers in the scene and their side in metres: tag36h11:0.16, 4x4_50:0.1."""
+    write_cameras: tuple[CameraForm, ...] = ()
+    """Write the cameras for other programs, too: tum, colmap, transforms."""
     keep_gps: bool = False
     """Leave GPS positions in the scene's photos and description."""
     max_image_size: int = 1600

@@ -20,6 +20,7 @@ from splatkit.ingest.placing import PLACING_FILE
 from splatkit.ingest.report_part import REPORT_FILE, write_report
 from splatkit.ingest.sources import Source, find_source
 from splatkit.ingest.split import choose_held_out
+from splatkit.io.camera_files import write_cameras
 from splatkit.io.files import read_json, remove_leftovers, write_json
 from splatkit.io.scene import POINTS_FILE, SCENE_FILE, load_scene
 
@@ -79,6 +80,8 @@ def ingest(
             warning=True,
         )
     write_report(out)
+    for path in write_cameras(scene, out, config.write_cameras):
+        yield Note(f"Cameras written to {path}")
     yield Note(
         f"Scene: {len(scene.photos)} of {len(found.names)} photos, {len(scene.points)} points, "
         f"{len(scene.held_out_photos)} held out"
@@ -145,7 +148,7 @@ def _state(
         stat = path.stat() if path.is_file() else None
         files.append([str(name), stat.st_size, stat.st_mtime_ns] if stat else [str(name)])
     settings = {
-        name: str(value) if isinstance(value, Path) else value
+        name: str(value) if isinstance(value, Path | tuple) else value
         for name, value in dataclasses.asdict(config).items()
         if name not in ("threads", "split", "test_every", *_COSTLY)
     }

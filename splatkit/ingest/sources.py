@@ -6,6 +6,7 @@ cameras, a ``Posed`` photo for each of them in the frame of the input.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from splatkit.io.colmap import ColmapModel, find_model, read_model
 from splatkit.io.images import list_images
 from splatkit.io.lenses import Lens
 from splatkit.io.masks import find_masks, without_masks
+from splatkit.io.metashape import is_metashape, read_metashape
+from splatkit.io.realitycapture import is_realitycapture, read_realitycapture
 from splatkit.io.scene import SCENE_FILE, load_scene
-from splatkit.io.transforms import find_transforms, read_frames
+from splatkit.io.transforms import Frame, find_transforms, read_frames
 from splatkit.io.video_frames import SUFFIXES as VIDEO_SUFFIXES
 
 _PHOTO_FOLDERS = ("images", "input", "photos", "rgb")
@@ -87,11 +90,8 @@ def find_source(path: Path, config: IngestConfig) -> Source:
     """
     if not path.exists():
         raise UsageError(f"{path}: expected a folder of photos, but nothing is there")
-    if path.is_file():
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            return Source("video", path.parent, [], videos=[path])
-        if path.suffix.lower() != ".json":
-            raise UsageError(f"{path}: expected a folder of photos, a video or a transforms.json")
+    if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+        return Source("video", path.parent, [], videos=[path])
     if config.model is not None:
         model = find_model(config.model)
         if model is None:
@@ -102,8 +102,14 @@ def find_source(path: Path, config: IngestConfig) -> Source:
         return _scene_source(made)
     if find_transforms(path):
         return _transforms_source(path)
+    listed = _program_list(path)
+    if listed is not None:
+        return _listed_source(path if path.is_dir() else path.parent, *listed)
     if path.is_file():
-        raise UsageError(f"{path}: expected a folder of photos, a video or a transforms.json")
+        raise UsageError(
+            f"{path}: expected a folder of photos, a video, a transforms.json, or the cameras that "
+            "RealityCapture (CSV) or Metashape (XML) wrote"
+        )
     model = find_model(path)
     if model is not None:
         return _colmap_source(_photo_folder(path), model)
@@ -166,6 +172,27 @@ def _colmap_source(folder: Path, model_folder: Path) -> Source:
     return Source("COLMAP model", folder, names, cameras=cameras)
 
 
+_Reader = Callable[[Path, Path], tuple[list[Frame], list[str]]]
+
+
+def _program_list(path: Path) -> tuple[Path, str, _Reader] | None:
+    """The camera list of another program at or in ``path``: file, program, reader."""
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
+    for file in files:
+        if file.suffix.lower() == ".csv" and is_realitycapture(file):
+            return file, "RealityCapture list", read_realitycapture
+        if file.suffix.lower() == ".xml" and is_metashape(file):
+            return file, "Metashape list", read_metashape
+    return None
+
+
+def _listed_source(folder: Path, file: Path, program: str, read: _Reader) -> Source:
+    photos = _photo_folder(folder)
+    frames, missing = read(file, photos)
+    names = list_images(photos)
+    return _framed_source(program, photos, frames, missing, names)
+
+
 def _scene_source(folder: Path) -> Source:
     """A scene that ingest made, or the one of a run, with its cameras and frame."""
     scene = load_scene(folder)
@@ -192,7 +219,16 @@ def _scene_source(folder: Path) -> Source:
 
 def _transforms_source(path: Path) -> Source:
     frames, missing = read_frames(path)
+    folder = path.parent if path.is_file() else path
+    return _framed_source("transforms.json", folder, frames, missing, [])
+
+
+def _framed_source(
+    kind: str, folder: Path, frames: list[Frame], missing: list[str], names: list[str]
+) -> Source:
+    """Photos with cameras of frames; ``names`` are further photos, which have none."""
     lenses: dict[Lens, int] = {}
+    masks = find_masks(folder, [frame.name for frame in frames])
     posed = [
         Posed(
             name=frame.name,
@@ -200,16 +236,17 @@ def _transforms_source(path: Path) -> Source:
             lens=frame.lens,
             camera_id=lenses.setdefault(frame.lens, len(lenses)),
             camera_from_source=frame.camera_from_world,
-            mask_path=frame.mask_path,
-            upright=False,
+            mask_path=frame.mask_path or masks.get(frame.name),
+            upright=kind == "RealityCapture list",
         )
         for frame in frames
     ]
     empty = np.zeros((0, 3))
-    cameras = Cameras(posed, empty, empty.astype(np.uint8), dict.fromkeys(missing, "file missing"))
+    placed = {frame.name for frame in frames}
+    lost = dict.fromkeys(missing, "file missing")
+    lost |= {name: f"not in the {kind}" for name in names if name not in placed}
+    cameras = Cameras(posed, empty, empty.astype(np.uint8), lost)
     tested = frozenset(frame.name for frame in frames if frame.split == "test")
     if not tested:
         tested = frozenset(frame.name for frame in frames if frame.split == "val")
-    folder = path.parent if path.is_file() else path
-    names = sorted({frame.name for frame in frames} | set(missing))
-    return Source("transforms.json", folder, names, tested or None, cameras)
+    return Source(kind, folder, sorted(placed | set(lost)), tested or None, cameras)
