@@ -51,7 +51,7 @@ def painted(
     colors = start.texture if textured else start.colors
     assert colors is not None
     colors = colors.clone().requires_grad_()
-    optimizer = torch.optim.Adam([colors], RATE, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam([colors], RATE, betas=(0.9, 0.99), fused=True)
     order = PhotoOrder(len(views), seed)
     for step in range(steps):
         if not in_time():

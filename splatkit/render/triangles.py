@@ -213,11 +213,22 @@ def _sampled(texture: Tensor, uvs: Tensor, alpha: Tensor) -> Tensor:
     """[C,H,W,3] the texture where each sample looks, times its alpha; filtered in linear light."""
     seen = (alpha > ALPHA_FLOOR)[..., None]
     place = torch.where(seen, uvs / torch.where(seen, alpha[..., None], 1), 0.5)
-    picture = linear_of_srgb(texture).permute(2, 0, 1).expand(len(uvs), -1, -1, -1)
-    colors = torch.nn.functional.grid_sample(
-        picture, 2 * place - 1, padding_mode="border", align_corners=False
-    )
-    return srgb_of_linear(colors.permute(0, 2, 3, 1)) * alpha[..., None]
+    height, width, _ = texture.shape
+    at = place * place.new_tensor([width, height]) - 0.5
+    low = at.floor()
+    share = at - low
+    texels = texture.reshape(-1, 3)
+    light = torch.zeros_like(at[..., :1])
+    # Four texels each, not a converted texture: most of a large one is in no picture.
+    for right in (0, 1):
+        for below in (0, 1):
+            column = (low[..., 0].long() + right).clamp(0, width - 1)
+            row = (low[..., 1].long() + below).clamp(0, height - 1)
+            x = share[..., 0] if right else 1 - share[..., 0]
+            y = share[..., 1] if below else 1 - share[..., 1]
+            texel = texels.index_select(0, (row * width + column).view(-1)).view(*row.shape, 3)
+            light = light + (x * y)[..., None] * linear_of_srgb(texel)
+    return srgb_of_linear(light) * alpha[..., None]
 
 
 def _averaged(images: Tensor, factor: int) -> Tensor:
