@@ -39,6 +39,13 @@ def formats(options: argparse.Namespace) -> list[dict[str, Any]]:
     return formats_figures(options.runs, options.scene)
 
 
+def triangles(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Pictures, shape and speed of meshes and of the triangle rasterizer."""
+    from triangles_card import triangles_figures
+
+    return triangles_figures(options.runs, options.scene)
+
+
 def cuda(runs: Path) -> list[dict[str, Any]]:
     """Compilation of the CUDA kernels; on a GPU their times, memory, and gsplat's beside them."""
     from gpu import figures_here
@@ -51,6 +58,7 @@ SCORECARDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "train": train,
     "cuda": cuda,
     "formats": formats,
+    "triangles": triangles,
 }
 
 
@@ -65,7 +73,7 @@ def main() -> None:
         help="folder of the trainings; finished ones are not repeated",
     )
     parser.add_argument("--only", default="", help="only trainings whose name contains this")
-    parser.add_argument("--scene", type=Path, help="of formats: a run folder or a scene file")
+    parser.add_argument("--scene", type=Path, help="of formats and triangles: a run folder; of formats also a scene file")
     options = parser.parse_args()
     start = time.perf_counter()
     figures = SCORECARDS[options.name](options)

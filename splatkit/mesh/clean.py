@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import SplatkitError, Triangles
+from splatkit.mesh.warp import Warp
 
 HINT = "pip install 'splatkit[mesh]'"
 
@@ -77,10 +78,11 @@ def manifold(triangles: Triangles) -> Triangles:
     return triangles
 
 
-def decimated(triangles: Triangles, count: int) -> Triangles:
+def decimated(triangles: Triangles, count: int, warp: Warp) -> Triangles:
     """At most so many triangles, by quadric edge collapse (Garland and Heckbert 1997).
 
-    Colours are not kept: the result has vertices and faces only.
+    Errors are measured in warped space. Colours are not kept: the result has vertices and faces
+    only.
 
     Raises:
         SplatkitError: the library is missing (the extra ``mesh``).
@@ -91,9 +93,7 @@ def decimated(triangles: Triangles, count: int) -> Triangles:
         import fast_simplification
     except ImportError as error:
         raise SplatkitError(f"mesh: expected the package fast-simplification; {HINT}") from error
-    # Around the origin, so that the library's single precision suffices.
-    middle = triangles.vertices.mean(0)
     points, faces = fast_simplification.simplify(
-        (triangles.vertices - middle).numpy(), triangles.faces.numpy(), target_count=count
+        warp.forward(triangles.vertices).numpy(), triangles.faces.numpy(), target_count=count
     )[:2]
-    return Triangles(torch.from_numpy(points).float() + middle, torch.from_numpy(faces).int())
+    return Triangles(warp.inverse(torch.from_numpy(points).float()), torch.from_numpy(faces).int())

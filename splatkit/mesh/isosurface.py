@@ -27,11 +27,11 @@ _HALF = 1 << 19
 
 def extract(grid: Grid) -> tuple[Tensor, Tensor]:
     """Vertices [V,3] float32 in the world and faces [T,3] int32, fronts where distance grows."""
-    values, places = _cells(grid)
+    values, cells = _cells(grid)
     edges: list[Ints] = []
     shares: list[NDArray[np.float32]] = []
     for tetrahedron in _TETRAHEDRA:
-        _march(values, places, tetrahedron, edges, shares)
+        _march(values, cells, tetrahedron, edges, shares)
     if not edges:
         return torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int32)
     keys, first, faces = np.unique(
@@ -41,13 +41,13 @@ def extract(grid: Grid) -> tuple[Tensor, Tensor]:
     direction = _CORNERS[keys & 7]
     mask = (1 << 20) - 1
     low = np.stack([keys >> shift & mask for shift in (43, 23, 3)], -1) - _HALF
-    vertices = (low + share[:, None] * direction) * grid.voxel
+    places = ((low + share[:, None] * direction) * grid.voxel).astype(np.float32)
     faces = faces.reshape(-1, 3)
     solid = (
         (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
     )
     return (
-        torch.from_numpy(vertices.astype(np.float32)),
+        grid.warp.inverse(torch.from_numpy(places)),
         torch.from_numpy(faces[solid].astype(np.int32)),
     )
 

@@ -10,6 +10,7 @@ from splatkit.core import Event, Gaussians, Note, Progress, SplatkitError, Trian
 from splatkit.mesh.clean import decimated, manifold, without_crumbs
 from splatkit.mesh.isosurface import extract
 from splatkit.mesh.tsdf import DepthView, choose_voxel, fuse
+from splatkit.mesh.warp import warp_of
 from splatkit.render import render
 from splatkit.train.photos import View
 
@@ -38,8 +39,9 @@ def surface(
         SplatkitError: no view shows a surface.
     """
     seen = yield from depth_views(gaussians, views, backend)
-    voxel = choose_voxel(seen, cells)
-    grid = yield from fuse(seen, voxel)
+    warp = warp_of([view.camera for view in views])
+    voxel = choose_voxel(seen, warp, cells)
+    grid = yield from fuse(seen, warp, voxel)
     vertices, faces = extract(grid)
     if len(faces) == 0:
         raise SplatkitError(
@@ -49,7 +51,7 @@ def surface(
     whole = without_crumbs(Triangles(vertices, faces), CRUMBS)
     yield Note(f"{len(whole):,} triangles at a voxel of {voxel:.4g}")
     yield Progress("Thinning out", 0, 1)
-    thin = manifold(decimated(whole, triangles))
+    thin = manifold(decimated(whole, triangles, warp))
     yield Progress("Thinning out", 1, 1, f"{len(thin):,} triangles")
     return thin
 

@@ -3,7 +3,7 @@
 Curless and Levoy 1996: each voxel near a seen surface holds the mean over views of its distance to
 that surface along the view, positive in front, cut at ``TRUNCATION`` voxels. Voxels stand in
 blocks of 8 x 8 x 8, and only blocks that a surface comes near exist. A voxel is a point: voxel
-(i, j, k) is at ``voxel * (i, j, k)`` in the world.
+(i, j, k) is at ``voxel * (i, j, k)`` in warped space (see ``splatkit.mesh.warp``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Event, Progress, SplatkitError
+from splatkit.mesh.warp import Warp
 
 BLOCK = 8
 TRUNCATION = 4.0
@@ -39,8 +40,9 @@ class DepthView:
 class Grid:
     """B blocks of voxels."""
 
+    warp: Warp
     voxel: float
-    """Distance between voxels, world units."""
+    """Distance between voxels, units of warped space."""
     keys: Tensor
     """[B] int64 places of the blocks, ascending, see ``block_keys``."""
     distance: Tensor
@@ -61,22 +63,23 @@ def block_places(keys: Tensor) -> Tensor:
     return torch.stack((keys >> 42, (keys >> 21) & mask, keys & mask), -1) - _REACH
 
 
-def fuse(views: list[DepthView], voxel: float) -> Generator[Event, None, Grid]:
+def fuse(views: list[DepthView], warp: Warp, voxel: float) -> Generator[Event, None, Grid]:
     """Fuse depth pictures.
 
     Args:
         views: what was seen; pixels of depth 0 say nothing.
-        voxel: distance between voxels, world units.
+        warp: of the grid.
+        voxel: distance between voxels, units of warped space.
 
     Raises:
         SplatkitError: no view saw a surface.
     """
-    found = [_touched(view, voxel) for view in views]
+    found = [_touched(view, warp, voxel) for view in views]
     keys = torch.cat(found).unique() if found else torch.zeros(0, dtype=torch.int64)
     if len(keys) == 0:
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
     shape = (len(keys), BLOCK, BLOCK, BLOCK)
-    grid = Grid(voxel, keys, torch.zeros(shape), torch.zeros(shape))
+    grid = Grid(warp, voxel, keys, torch.zeros(shape), torch.zeros(shape))
     places = block_places(keys)
     for done, view in enumerate(views):
         _integrate(grid, places, view)
@@ -95,7 +98,7 @@ def surface_points(view: DepthView) -> Tensor:
     return (torch.stack((x, y, z), -1) - matrix[:3, 3]) @ matrix[:3, :3]
 
 
-def choose_voxel(views: list[DepthView], cells: int) -> float:
+def choose_voxel(views: list[DepthView], warp: Warp, cells: int) -> float:
     """The finest voxel with which the seen surfaces pass through at most so many voxels.
 
     It is not finer than what one pixel shows of half the surface.
@@ -104,8 +107,9 @@ def choose_voxel(views: list[DepthView], cells: int) -> float:
     if len(points) == 0:
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
     sizes = torch.cat([view.depth[view.depth > 0] / view.camera.Ks[0, 0, 0] for view in views])
-    low = float(sizes.median())
-    points = points[:: max(1, len(points) >> 21)]
+    step = max(1, len(points) >> 21)
+    points = warp.forward(points[::step])
+    low = float((sizes[::step] / warp.stretch(points)).median())
     high = max(float((points.amax(0) - points.amin(0)).max()) / BLOCK, 2 * low)
     for _ in range(7):
         voxel = (low * high) ** 0.5
@@ -114,9 +118,9 @@ def choose_voxel(views: list[DepthView], cells: int) -> float:
     return high
 
 
-def _touched(view: DepthView, voxel: float) -> Tensor:
+def _touched(view: DepthView, warp: Warp, voxel: float) -> Tensor:
     """Keys of the blocks within the truncation of what a view shows."""
-    points = surface_points(view)
+    points = warp.forward(surface_points(view))
     margin = TRUNCATION * voxel
     corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
     keys = []
@@ -132,24 +136,23 @@ def _integrate(grid: Grid, places: Tensor, view: DepthView) -> None:
     K, matrix = view.camera.Ks[0], view.camera.viewmats[0]
     height, width = view.depth.shape
     side = BLOCK * grid.voxel
-    margin = side * 0.87 + TRUNCATION * grid.voxel
-    centers = (places.float() + 0.5) * side @ matrix[:3, :3].T + matrix[:3, 3]
+    middles = (places.float() + 0.5) * side
+    centers = grid.warp.inverse(middles) @ matrix[:3, :3].T + matrix[:3, 3]
     # Blocks that may be in the picture, and not far behind everything that it shows.
-    reach = margin * 2
+    reach = 1.3 * (side + TRUNCATION * grid.voxel) * grid.warp.stretch(middles)
     z = centers[:, 2].clamp_min(1e-6)
     x = centers[:, 0] / z * K[0, 0] + K[0, 2]
     y = centers[:, 1] / z * K[1, 1] + K[1, 2]
-    spread = reach / z * K[0, 0]
-    keep = (centers[:, 2] > -margin) & (centers[:, 2] < float(view.depth.max()) + margin)
-    far = centers[:, 2] > margin * 2
+    spread = 2 * reach / z * K[0, 0]
+    keep = (centers[:, 2] > -reach) & (centers[:, 2] < view.depth.max() + reach)
+    far = centers[:, 2] > 2 * reach
     keep &= ~far | ((x > -spread) & (x < width + spread) & (y > -spread) & (y < height + spread))
     offsets = torch.stack(
         torch.meshgrid(*[torch.arange(BLOCK, dtype=torch.float32)] * 3, indexing="ij"), -1
     ).view(-1, 3)
-    step = offsets * grid.voxel @ matrix[:3, :3].T
     for rows in keep.nonzero().squeeze(1).split(_PIECE):
-        corner = places[rows].float() * side @ matrix[:3, :3].T + matrix[:3, 3]
-        point = corner[:, None] + step
+        warped = (places[rows].float()[:, None] * BLOCK + offsets) * grid.voxel
+        point = grid.warp.inverse(warped) @ matrix[:3, :3].T + matrix[:3, 3]
         z = point[..., 2]
         inverse = 1 / z.clamp_min(1e-6)
         column = (point[..., 0] * inverse * K[0, 0] + K[0, 2]).floor()
@@ -157,7 +160,7 @@ def _integrate(grid: Grid, places: Tensor, view: DepthView) -> None:
         inside = (z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
         pixel = torch.where(inside, row * width + column, 0).long()
         depth = view.depth.view(-1)[pixel]
-        distance = (depth - z) / (TRUNCATION * grid.voxel)
+        distance = (depth - z) / (TRUNCATION * grid.voxel * grid.warp.stretch(warped))
         seen = inside & (depth > 0) & (distance > -1)
         # Errors of depth grow with its square.
         added = torch.where(seen, 1 / depth.clamp_min(1e-6).square(), 0)

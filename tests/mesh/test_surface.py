@@ -13,9 +13,12 @@ from splatkit.mesh.clean import (
 )
 from splatkit.mesh.isosurface import extract
 from splatkit.mesh.tsdf import Grid, block_keys, block_places, choose_voxel, fuse
-from tests.mesh.ball import RADIUS, ball, depths
+from splatkit.mesh.warp import Warp, warp_of
+from tests.mesh.ball import RADIUS, ball, cameras, depths
 
 VOXEL = 0.05
+STILL = Warp(torch.zeros(3), 100.0)
+"""Changes nothing that is tested here."""
 
 
 def filled_grid(distance_at, low: int, high: int, voxel: float = 0.1) -> Grid:
@@ -27,7 +30,7 @@ def filled_grid(distance_at, low: int, high: int, voxel: float = 0.1) -> Grid:
     offsets = torch.stack(torch.meshgrid(inner, inner, inner, indexing="ij"), -1)
     points = (places[order][:, None, None, None] * 8 + offsets) * voxel
     distance = distance_at(points.float()).clamp(-1, 1)
-    return Grid(voxel, keys, distance, torch.ones_like(distance))
+    return Grid(STILL, voxel, keys, distance, torch.ones_like(distance))
 
 
 def test_keys_of_blocks_go_back_and_sort() -> None:
@@ -57,7 +60,7 @@ def test_what_was_not_seen_stays_open() -> None:
 
 
 def test_fused_depth_lies_on_the_surface() -> None:
-    grid = drain(fuse(depths(), VOXEL))
+    grid = drain(fuse(depths(), STILL, VOXEL))
     whole = without_crumbs(Triangles(*extract(grid)), 1e-3)
     inner = whole.vertices[:, 1].abs() < 0.6
     error = (whole.vertices.norm(dim=-1) - RADIUS).abs()[inner]
@@ -67,10 +70,10 @@ def test_fused_depth_lies_on_the_surface() -> None:
 
 
 def test_the_voxel_follows_the_number_of_cells() -> None:
-    coarse, fine = choose_voxel(depths(), 400), choose_voxel(depths(), 1600)
+    coarse, fine = choose_voxel(depths(), STILL, 400), choose_voxel(depths(), STILL, 1600)
     assert 1.6 < coarse / fine < 2.6
     # One pixel shows 2 / 70 of the unit.
-    assert 0.025 < choose_voxel(depths(), 10**9) < 0.05
+    assert 0.025 < choose_voxel(depths(), STILL, 10**9) < 0.05
 
 
 def test_nothing_seen_is_said() -> None:
@@ -78,9 +81,9 @@ def test_nothing_seen_is_said() -> None:
     for view in views:
         view.depth.zero_()
     with pytest.raises(SplatkitError, match="no view shows any"):
-        drain(fuse(views, VOXEL))
+        drain(fuse(views, STILL, VOXEL))
     with pytest.raises(SplatkitError, match="no view shows any"):
-        choose_voxel(views, 1000)
+        choose_voxel(views, STILL, 1000)
 
 
 def test_crumbs_go_and_connected_parts_stay() -> None:
@@ -110,7 +113,33 @@ def test_edges_have_two_triangles_at_most() -> None:
 
 def test_thinning_keeps_the_shape() -> None:
     pytest.importorskip("fast_simplification", reason="needs the extra mesh")
-    thin = manifold(decimated(ball(5), 500))
+    thin = manifold(decimated(ball(5), 500, STILL))
     assert 300 < len(thin) <= 500
     assert (thin.vertices.norm(dim=-1) - RADIUS).abs().max() < 0.05
-    assert len(decimated(ball(1), 500)) == len(ball(1))
+    assert len(decimated(ball(1), 500, STILL)) == len(ball(1))
+
+
+def test_warped_space_goes_back_and_shrinks_what_is_far() -> None:
+    warp = Warp(torch.tensor([1.0, -2, 3]), 1.5)
+    directions = torch.nn.functional.normalize(torch.randn(50, 3), dim=-1)
+    for distance in (0.0, 0.5, 1.4999, 1.5001, 4.0, 60.0):
+        points = warp.center + distance * directions
+        torch.testing.assert_close(warp.inverse(warp.forward(points)), points, rtol=1e-4, atol=1e-4)
+    near, far = (warp.forward(warp.center + r * directions) for r in (20.0, 20.01))
+    step = (far - near).norm(dim=-1).mean()
+    torch.testing.assert_close(0.01 / step, warp.stretch(near).mean(), rtol=0.05, atol=0)
+
+
+def test_the_warp_is_around_what_the_cameras_look_at() -> None:
+    warp = warp_of([cameras()[i : i + 1] for i in range(7)])
+    assert float(warp.center.norm()) < 0.1
+    assert warp.radius == pytest.approx(0.6 * 3, rel=0.1)
+
+
+def test_a_warped_grid_gives_the_same_surface() -> None:
+    warp = Warp(torch.tensor([0.1, 0, 0]), 0.4)
+    grid = drain(fuse(depths(), warp, 0.02))
+    whole = without_crumbs(Triangles(*extract(grid)), 1e-3)
+    inner = whole.vertices[:, 1].abs() < 0.6
+    assert (whole.vertices.norm(dim=-1) - RADIUS).abs()[inner].mean() < 0.015
+    assert float((whole.normals * whole.corners.mean(1)).sum(-1).mean()) > 0
