@@ -13,7 +13,7 @@ from splatkit.core import UsageError
 from splatkit.ingest import IngestConfig
 from splatkit.train.initialize import Initialization
 from splatkit.train.passers_by import PassersBy
-from splatkit.train.photo_colors import PhotoColorRates
+from splatkit.train.photo_colors import PhotoColorFit
 from splatkit.train.schedule import Coarse, Rates
 from splatkit.train.shell import Shell
 from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc, Strategy
@@ -53,7 +53,7 @@ class Recipe:
     """Progress at which all harmonics are in use."""
     antialiased: bool = False
     """Compensate opacity for the screen-space low-pass."""
-    photo_colors: PhotoColorRates = field(default_factory=PhotoColorRates)
+    photo_colors: PhotoColorFit = field(default_factory=PhotoColorFit)
     passers_by: PassersBy = field(default_factory=PassersBy)
 
 

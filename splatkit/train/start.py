@@ -13,6 +13,7 @@ from splatkit.core.sh import count_from_degree
 from splatkit.io.registry import read_gaussians
 from splatkit.train.chance import generator_for
 from splatkit.train.config import TrainConfig
+from splatkit.train.first_colors import gains_from_points, neutral_views
 from splatkit.train.initialize import initialize
 from splatkit.train.photo_colors import PhotoColors
 from splatkit.train.photos import View
@@ -40,12 +41,16 @@ def start_state(
         if found is not None:
             yield from _rescheduled(found, config)
             yield from _regrown(found, config.budget - shell_count(scene, config))
-            found.colors = _colors(found.colors, views, config)
+            if found.colors is None or len(found.colors.maps) != len(views):
+                found.colors = _colors(scene, views, config)
+            elif config.exposure == "same":
+                found.colors = None
             return found
         yield Note("There is no checkpoint yet: training starts at the first step")
     for old in folder.glob("step_*.npz"):
         old.unlink()
     room = config.budget - shell_count(scene, config)
+    colors = _colors(scene, views, config)
     if config.start is not None:
         gaussians = _from_file(config.start, config.sh_degree)
         pace = Pace(config.steps, anchor_progress=KNOWN_PROGRESS)
@@ -53,7 +58,7 @@ def start_state(
     else:
         gaussians = yield from initialize(
             scene,
-            views,
+            views if colors is None else neutral_views(views, colors.gains),
             config.recipe.initialization,
             room,
             generator_for(config.seed, "initialize"),
@@ -67,7 +72,6 @@ def start_state(
             "scene: expected sparse points or cameras that look at a common place, got neither"
         )
     budget = Budget(len(gaussians), max(room, len(gaussians)))
-    colors = _colors(None, views, config)
     return TrainingState(Model.start(gaussians), budget, pace, colors=colors, limit=config.seconds)
 
 
@@ -149,12 +153,8 @@ def _from_file(path: Path, sh_degree: int) -> Gaussians:
     return replace(gaussians.map(torch.Tensor.contiguous), sh=sh)
 
 
-def _colors(
-    known: PhotoColors | None, views: list[View], config: TrainConfig
-) -> PhotoColors | None:
-    """The photos' colour maps: those of the checkpoint where they are of these photos."""
+def _colors(scene: Scene, views: list[View], config: TrainConfig) -> PhotoColors | None:
+    """The photos' first colour maps, where exposure varies."""
     if config.exposure == "same":
         return None
-    if known is not None and len(known.maps) == len(views):
-        return known
-    return PhotoColors.neutral(len(views))
+    return PhotoColors.start(gains_from_points(views, scene.points))

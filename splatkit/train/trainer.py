@@ -23,6 +23,7 @@ from splatkit.train.events import Controls, Finished, Saved, Started, StepDone
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.machine import timed
 from splatkit.train.memory import photo_room, within_memory
+from splatkit.train.photo_colors import cut_off
 from splatkit.train.photo_store import PhotoStore
 from splatkit.train.photos import View, load_views
 from splatkit.train.schedule import sh_degree_at
@@ -192,7 +193,7 @@ class Trainer:
         )
         behind, image = self._backdrop(view)
         rgb, alpha = self._fused.forward(model.gaussians, view.camera, behind, options)
-        shown = rgb if colors is None else colors.applied(photo, rgb)
+        shown = rgb if colors is None else cut_off(colors.applied(photo, rgb), image)
         mask = view.mask
         if config.passers_by:
             mask = recipe.passers_by.mask(shown, alpha, image, mask, progress)
@@ -204,7 +205,8 @@ class Trainer:
             if not math.isfinite(loss):
                 return
         if colors is not None:
-            v_rgb = colors.learn(photo, rgb, v_rgb, recipe.photo_colors.at(progress))
+            v_rgb = colors.back(photo, v_rgb)
+            colors.fit(photo, rgb, image, mask, recipe.photo_colors)
         gathers = self._gathers(progress)
         scores = _errors(shown, image, mask) if gathers else None
         self._fused.backward(v_rgb, None, scores)

@@ -18,15 +18,20 @@ def with_varied_exposure(scene: Scene, folder: Path, seed: int = 0) -> Scene:
     Gains are up to 1.35 (a stop in linear light is 1.37 in sRGB) and their geometric mean over the
     photos is 1, so that the scene's own look stays the one of the held-out photos.
     """
-    chance = np.random.default_rng(seed)
     count = len(scene.training_photos)
-    logs = chance.uniform(-0.2, 0.2, (count, 1)) + chance.uniform(-0.1, 0.1, (count, 3))
-    gains = iter(np.exp(logs - logs.mean(0)))
+    gains = iter(varied_gains(count, seed))
 
     def spoil(pixels: np.ndarray) -> np.ndarray:
         return np.clip(np.round(pixels * next(gains)), 0, 255).astype(np.uint8)
 
     return _rewritten(scene, folder, [True] * count, spoil)
+
+
+def varied_gains(count: int, seed: int = 0) -> np.ndarray:
+    """[count,3] float32 factors of the channels of so many photos."""
+    chance = np.random.default_rng(seed)
+    logs = chance.uniform(-0.2, 0.2, (count, 1)) + chance.uniform(-0.1, 0.1, (count, 3))
+    return np.exp(logs - logs.mean(0)).astype(np.float32)
 
 
 def with_passer_by(scene: Scene, folder: Path, seed: int = 0) -> Scene:

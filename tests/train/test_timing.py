@@ -3,6 +3,7 @@
 import pytest
 
 from splatkit.train import timing
+from splatkit.train.schedule import Pace
 from splatkit.train.timing import Clock, StepCost
 
 STEPS = 4000
@@ -54,6 +55,42 @@ def test_the_remaining_time_is_right_within_a_fifth_from_15_percent_on(hand, pix
     late = [ratio for progress, ratio in ratios.items() if progress >= 0.15]
     assert max(late) < 1.2
     assert min(late) > 0.8
+
+
+def measured(progress):
+    """Seconds of a step as steps of a trained scene took them; they are no sum of two parts."""
+    factor = 4 if progress < 0.1 else 2 if progress < 0.35 else 1
+    pixels = 273_280 / factor**2
+    gaussians = 40_000 + 160_000 * min(progress / 0.6, 1.0) ** 0.7
+    harmonics = (1 + min(3, int(progress * 10))) ** 2
+    blended = 5.0e-8 * pixels + 6.7e-8 * (pixels * gaussians) ** 0.5
+    return blended + (7.0e-8 + 1.3e-9 * (harmonics - 1)) * gaussians
+
+
+@pytest.mark.parametrize("factor", [0.3, 1, 4])
+def test_the_remaining_time_is_right_for_steps_as_they_were_measured(hand, factor):
+    ratios = forecasts(hand, lambda progress: factor * measured(progress))
+    late = [ratio for progress, ratio in ratios.items() if progress >= 0.15]
+    assert max(late) < 1.2
+    assert min(late) > 0.8
+
+
+@pytest.mark.parametrize(("factor", "limit"), [(1, 600.0), (3, 600.0), (0.5, 90.0)])
+def test_a_time_limit_is_met_by_a_plan_that_hardly_changes(hand, factor, limit):
+    clock, pace = Clock(parts), Pace(15_000)
+    plans, step = {}, 0
+    while step < pace.last_step:
+        hand[0] += factor * measured(pace.progress(step))
+        step += 1
+        if step % 50 == 0 and step < pace.last_step:
+            progress = pace.progress(step)
+            clock.tick(progress, 50)
+            pace = pace.replanned(step, clock.steps_within(progress, limit - clock.seconds))
+            plans[progress] = pace.last_step
+    assert clock.seconds == pytest.approx(limit, rel=0.02)
+    late = [plan for progress, plan in plans.items() if progress >= 0.15]
+    assert max(late) < 1.2 * step
+    assert min(late) > 0.8 * step
 
 
 def test_one_long_stall_does_not_spoil_the_forecast(hand):
