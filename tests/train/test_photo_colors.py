@@ -103,7 +103,8 @@ def views_of(scene):
 def test_points_tell_the_gains_of_photos(sample, tmp_path):
     some = replace(sample, photos=sample.photos[1::4])
     count = len(some.training_photos)
-    assert torch.equal(gains_from_points(views_of(some), some.points), torch.ones(count, 3))
+    same_exposure = gains_from_points(views_of(some), some.points)
+    assert torch.allclose(same_exposure, torch.ones(count, 3), atol=0.005)
     found = gains_from_points(views_of(with_varied_exposure(some, tmp_path)), some.points).log()
     true = torch.tensor(varied_gains(count)).log()
     assert float((found - true).square().mean().sqrt()) < 0.3 * float(true.square().mean().sqrt())
