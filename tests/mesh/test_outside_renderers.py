@@ -12,6 +12,7 @@ from splatkit.core import Cameras, Triangles
 from splatkit.io import mesh_glb
 from splatkit.render import render_triangles
 from splatkit.train.metrics import psnr
+from tests.gltf_validator import issues_of
 from tests.mesh.ball import ball, cameras
 from tests.mesh.outside import opengl, three
 
@@ -77,3 +78,23 @@ def test_a_wrong_gamma_would_be_noticed(tmp_path: Path) -> None:
     mesh_glb.write(wrong, tmp_path / "a.glb")
     with three(tmp_path / "a.glb") as draw:
         assert psnr(draw(views()[0]), ours(mesh)[0]) < 30
+
+
+@pytest.mark.parametrize("kind", ["vertex", "texture"])
+@pytest.mark.parametrize("normals", [False, True])
+def test_the_khronos_validator_finds_nothing(tmp_path: Path, kind: str, normals: bool) -> None:
+    mesh = textured() if kind == "texture" else ball(2)
+    mesh_glb.write(mesh, tmp_path / "a.glb", normals=normals)
+    assert issues_of(tmp_path / "a.glb") == []
+
+
+def test_trimesh_reads_the_same_triangles(tmp_path: Path) -> None:
+    trimesh = pytest.importorskip("trimesh", reason="needs trimesh: pip install trimesh")
+    mesh = ball(3)
+    mesh_glb.write(mesh, tmp_path / "a.glb")
+    theirs = trimesh.load(tmp_path / "a.glb", force="mesh", process=False)
+    turned = mesh.vertices * torch.tensor([-1.0, -1, 1])
+    torch.testing.assert_close(torch.from_numpy(theirs.vertices).float(), turned)
+    assert (theirs.faces == mesh.faces.numpy()).all()
+    assert theirs.is_watertight
+    assert theirs.volume > 3
