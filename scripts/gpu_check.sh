@@ -8,16 +8,26 @@
 #   ./scripts/gpu_check.sh all       one after the other
 #
 # Each part takes at most nine minutes and leaves build/gpu_check/PART.json; a part that is done is
-# not repeated (delete its file to do it again; training goes on from its checkpoint). All parts
-# that are done are merged into benchmarks/results/DATE-DEVICE.json.
+# not repeated (delete its file to do it again). `train` may need to be started again: trainings that
+# are done stay, one that was stopped goes on from its checkpoint. All parts that are done are merged
+# into benchmarks/results/DATE-DEVICE.json and the table in README.md.
 #
-# What the machine needs: Python 3.11 to 3.14 with a CUDA build of torch, and this checkout with
-# splatkit installed (pip install -e '.[cuda,test]'). Where the machine is offline, carry, at most
-# 60 MB in all: this checkout with data/sample (30 MB with its history), and the wheels of what is not there:
-# splatkit itself (pip wheel --no-deps .), cuda-core (7 MB), cuda-bindings, cuda-pathfinder, tyro and
-# plyfile; for `train` also pycolmap (38 MB) where GPU_CHECK_SETS names no COLMAP projects.
-# For `peer` also a gsplat 1.5.3 wheel with kernels for that torch (or a CUDA toolkit). NVRTC comes
-# with torch. PYTHON names the interpreter; .venv/bin/python is taken where it exists.
+# What the machine needs: Python 3.11 to 3.14 with a CUDA build of torch 2.6 or newer (NVRTC comes
+# with it), and this checkout with splatkit installed: pip install -e '.[cuda,test]'. Where the machine
+# is offline, carry at most 60 MB in all:
+#   this checkout with data/sample, without .git      9 MB (git archive HEAD | gzip)
+#   splatkit's own wheel (pip wheel --no-deps .)       4 MB
+#   cuda-core, cuda-bindings, cuda-pathfinder         14 MB
+#   tyro, plyfile, pillow-heif and what else is missing of pyproject.toml's dependencies, each a few MB
+#   for `train` pycolmap (38 MB) is left out where GPU_CHECK_SETS names COLMAP projects only.
+# `peer` needs gsplat 1.5.3 with compiled kernels. Its package on PyPI compiles them on first import,
+# which takes a CUDA toolkit (nvcc) of torch's version, ninja and up to ten minutes: do that once
+# before (python -c 'from gsplat.cuda._backend import _C'), or carry a wheel built elsewhere for the
+# same Python and torch (TORCH_CUDA_ARCH_LIST=9.0 pip wheel --no-deps --no-build-isolation
+# --no-binary gsplat gsplat==1.5.3). fused-ssim is used beside it where it is installed. Without
+# gsplat the part says so and nothing is compared. compute-sanitizer comes with the toolkit; parity
+# leaves it out where there is none.
+# PYTHON names the interpreter; .venv/bin/python is taken where it exists.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,11 +44,11 @@ if [ -z "${PYTHON:-}" ]; then
 fi
 results=build/gpu_check
 mkdir -p "$results"
-limit=530 # seconds; the last of nine minutes is for starting and merging
+limit=520 # seconds; the last of nine minutes is for starting and merging
 
 parity() {
   local sanitizer=none status=0 log="$results/parity.log"
-  timeout "$limit" "$PYTHON" -m pytest -q -rs -p no:cacheprovider tests/render/test_cuda_gpu.py \
+  timeout 380 "$PYTHON" -m pytest -q -rs -p no:cacheprovider tests/render/test_cuda_gpu.py \
     tests/render/test_gsplat.py >"$log" 2>&1 || status=$?
   tail -n 15 "$log" >&2
   if command -v compute-sanitizer >/dev/null; then
@@ -69,7 +79,13 @@ run_part() {
   if [ "$name" = parity ]; then
     parity >"$file.writing"
   else
-    timeout "$limit" "$PYTHON" scripts/bench/gpu.py "$name" "$results" >"$file.writing"
+    local status=0
+    timeout "$limit" "$PYTHON" scripts/bench/gpu.py "$name" "$results" >"$file.writing" || status=$?
+    if [ "$status" != 0 ]; then
+      rm -f "$file.writing"
+      echo "$name: not finished (exit code $status); start it again to go on" >&2
+      return 0
+    fi
   fi
   mv "$file.writing" "$file"
 }

@@ -8,14 +8,6 @@
 
 #include "slots.h"
 
-#ifndef SK_VECTOR_ATOMICS
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-#define SK_VECTOR_ATOMICS 1
-#else
-#define SK_VECTOR_ATOMICS 0
-#endif
-#endif
-
 namespace splatkit {
 inline namespace SK_ISA {
 

@@ -20,8 +20,9 @@ namespace splatkit {
 inline namespace SK_ISA {
 
 constexpr int FINISH_WARPS = FINISH_THREADS / WARP;
-// Blocks a processor shall hold: registers are dealt out accordingly.
-constexpr int FINISH_BLOCKS = DEGREE < 3 ? 4 : 3;
+// Blocks a processor shall hold: registers are dealt out accordingly. 128 a thread are enough where
+// rows of harmonics are read in whole 16 bytes; the others keep more loads under way.
+constexpr int FINISH_BLOCKS = DEGREE < 4 && BASES % 4 == 0 && !SK_VIEW_GRADIENT ? 4 : 3;
 
 // Order of the parameter tensors.
 enum Parameter { MEANS, QUATS, LOG_SCALES, LOGIT_OPACITIES, SH };
@@ -87,33 +88,17 @@ SK_DEVICE void gather_camera(const FinishParams &p, int camera, long long first,
   const unsigned rows = __ballot_sync(FULL_WARP, seen);
   if (rows == 0) return;
   const PreparedCamera &options = ((const PreparedCamera *)p.cameras)[camera];
-  float v_record[RECORD_SIZE] = {}, v_color[3] = {}, basis[USED], direction[3];
+  float v_color[3] = {}, basis[USED], direction[3];
+  const float4 *v_parts = (const float4 *)p.v_records + 3ll * row;
+  const float4 *parts = (const float4 *)p.records + 3ll * row;
   const float inverse = splat_direction(options.view, g.mean, direction);
   if (seen) {
-    const float4 *v_parts = (const float4 *)p.v_records + 3ll * row;
-    const float4 *parts = (const float4 *)p.records + 3ll * row;
-    const float4 a = __ldg(v_parts), b = __ldg(v_parts + 1), c = __ldg(v_parts + 2);
-    const float4 rb = __ldg(parts + 1), rc = __ldg(parts + 2);
-    v_record[0] = a.x;
-    v_record[1] = a.y;
-    v_record[2] = a.z;
-    v_record[3] = a.w;
-    v_record[4] = b.x;
-    v_record[5] = b.y;
-    v_record[RECORD_DEPTH] = c.y;
+    const float4 b = __ldg(v_parts + 1), rb = __ldg(parts + 1), rc = __ldg(parts + 2);
     // None passes where the clamp at 0 held.
     v_color[0] = rb.z > 0.0f ? b.z : 0.0f;
     v_color[1] = rb.w > 0.0f ? b.w : 0.0f;
-    v_color[2] = rc.x > 0.0f ? c.x : 0.0f;
-    const float x = a.x * (0.5f * options.width), y = a.y * (0.5f * options.height);
-    sum.seen = true;
-    sum.gradient += sqrt(fma(x, x, y * y));
-    sum.count += 1.0f;
+    v_color[2] = rc.x > 0.0f ? __ldg((const float *)(v_parts + 2)) : 0.0f;
     sum.extent = max(sum.extent, max(rc.z, rc.w) / max(options.width, options.height));
-    if (p.score_sums) {
-      sum.score += __ldg(p.score_sums + 2ll * row);
-      sum.weight += __ldg(p.score_sums + 2ll * row + 1);
-    }
   }
   sh_basis<DEGREE>(direction[0], direction[1], direction[2], basis);
   if (seen)
@@ -131,7 +116,19 @@ SK_DEVICE void gather_camera(const FinishParams &p, int camera, long long first,
     sh_basis_adj<DEGREE>(direction[0], direction[1], direction[2], v_basis, v_direction);
     if (seen) splat_direction_adj(direction, inverse, v_direction, sum.v.mean, v_view);
   }
-  if (seen) project_splat_adj(g, options, v_record, sum.v, v_view);
+  if (!seen) return;
+  // Read only now: there are registers for it when those of the harmonics are free.
+  const float4 a = __ldg(v_parts), b = __ldg(v_parts + 1), c = __ldg(v_parts + 2);
+  const float v_record[RECORD_SIZE] = {a.x, a.y, a.z, a.w, b.x, b.y, 0.0f, 0.0f, 0.0f, c.y};
+  project_splat_adj(g, options, v_record, sum.v, v_view);
+  const float x = a.x * (0.5f * options.width), y = a.y * (0.5f * options.height);
+  sum.seen = true;
+  sum.gradient += sqrt(fma(x, x, y * y));
+  sum.count += 1.0f;
+  if (p.score_sums) {
+    sum.score += __ldg(p.score_sums + 2ll * row);
+    sum.weight += __ldg(p.score_sums + 2ll * row + 1);
+  }
 }
 
 // Adds up all cameras, and where wanted writes the block's sums of the views' gradients;

@@ -8,6 +8,14 @@
 #include "params.h"
 #include "splatkit/common.h"
 
+// Adding four floats at once came with compute capability 9.0 and CUDA 12.1.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && \
+    (__CUDACC_VER_MAJOR__ > 12 || (__CUDACC_VER_MAJOR__ == 12 && __CUDACC_VER_MINOR__ >= 1))
+#define SK_VECTOR_ATOMICS 1
+#else
+#define SK_VECTOR_ATOMICS 0
+#endif
+
 #define SK_DEVICE __device__ __forceinline__
 #define SK_GLOBAL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 
@@ -71,7 +79,7 @@ SK_DEVICE void store_shared_state(unsigned *p, unsigned value) {
 
 // Adds four floats to an aligned row; in one transaction where the processor has it.
 SK_DEVICE void atomic_add4(float *p, float4 v) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#if SK_VECTOR_ATOMICS
   asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};"
                :
                : "l"(p), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w)

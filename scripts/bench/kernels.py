@@ -2,47 +2,42 @@
 
 Compiles by NVRTC and needs no GPU. A spill in a hot kernel, or any warning, is a failure.
 
-    python scripts/bench/kernels.py [--architectures 75 90] [--all] [--json]
+    python scripts/bench/kernels.py [--architectures 75 90] [--all] [--json] [--nvrtc FILE]
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import product
+from pathlib import Path
 
 import tyro
 
+from splatkit.core.errors import SplatkitError
 from splatkit.render.backends._cuda_compile import (
     Options,
     compile_file,
     nvrtc_architectures,
+    nvrtc_version,
     options_of,
 )
+from splatkit.render.backends._cuda_foreseen import training_set
+from splatkit.render.backends._cuda_plan import Choice, Frame
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
-_SH = {"SK_SH_DEGREE": 3, "SK_BASES": 16}
-DEFAULTS: tuple[tuple[str, Options], ...] = (
-    ("project.cu", options_of(_SH)),
-    ("sort.cu", options_of({"SK_KEY_BITS": 32})),
-    ("sort.cu", options_of({"SK_KEY_BITS": 16})),
-    ("bin.cu", options_of({"SK_KEY_BITS": 16})),
-    ("blend.cu", options_of({"SK_BUCKET": 128})),
-    ("blend_adj.cu", options_of({"SK_SCORES": 1})),
-    ("blend_adj.cu", options_of({"SK_ADJ_FORM": 1})),
-    ("finish.cu", options_of(_SH | {"SK_MOVING_BASES": 16})),
-    ("loss.cu", ()),
-    ("densify.cu", ()),
-    ("image.cu", ()),
-)
-"""What a training run with the default options compiles."""
+DEFAULTS = tuple(training_set(Frame(1, 1920, 1080, Choice()), 3, 3))
+"""What a training run with the default options compiles once all harmonics are in use."""
 COLD = {"prepare_cameras", "view_adj", "image_loss_sum", "shrink_image", "gather_slots"}
 """Kernels that may spill: they run seldom, or over little."""
 _ENTRY = re.compile(
     r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores, (\d+) bytes spill loads"
-    r".*?Used (\d+) registers[^\n]*?(?:, (\d+) bytes smem)?(?:[,\s]|$)",
+    r".*?Used (\d+) registers(?:[^\n]*?, (\d+) bytes smem)?",
     re.DOTALL,
 )
 
@@ -141,22 +136,45 @@ class Arguments:
     """Every specialisation, rather than what a default training run uses."""
     json: bool = False
     """Print one JSON object."""
+    nvrtc: Path | None = None
+    """Another NVRTC than the installed one: its libnvrtc.so.12 or .13."""
+
+
+def load(library: Path) -> None:
+    """Take this NVRTC, with its built-in headers beside it.
+
+    Raises:
+        SplatkitError: another one was taken all the same.
+    """
+    for builtins in library.parent.glob("libnvrtc-builtins.so.*"):
+        ctypes.CDLL(str(builtins), ctypes.RTLD_GLOBAL)
+    loaded = ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    loaded.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    if nvrtc_version() != (major.value, minor.value):
+        raise SplatkitError(
+            f"{library}: expected to compile with NVRTC {major.value}.{minor.value}, got "
+            f"{nvrtc_version()}"
+        )
 
 
 def main(arguments: Arguments) -> int:
     """Print the table; 1 where a hot kernel spills or the compiler warns."""
+    if arguments.nvrtc is not None:
+        load(arguments.nvrtc)
     known = nvrtc_architectures()
     costs: list[Cost] = []
     warnings: list[str] = []
     wanted = every_specialisation() if arguments.all else DEFAULTS
-    for architecture in (a for a in arguments.architectures if a in known):
-        for file, options in wanted:
-            found, said = inspect(file, options, architecture)
+    work = [(*one, a) for a in arguments.architectures if a in known for one in wanted]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for found, said in pool.map(lambda one: inspect(*one), work):
             costs += found
             warnings += said
     spilling = [cost for cost in costs if cost.spilled and cost.kernel not in COLD]
     if arguments.json:
-        print(json.dumps({"kernels": [asdict(c) for c in costs], "warnings": warnings}))
+        told = {"nvrtc": nvrtc_version(), "kernels": [asdict(c) for c in costs]}
+        print(json.dumps(told | {"warnings": warnings}))
     else:
         print(f"{'kernel':16}{'sm':>4}{'registers':>11}{'shared':>8}{'spilled':>9}  options")
         for c in costs:

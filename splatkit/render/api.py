@@ -11,6 +11,7 @@ from torch import Tensor
 from splatkit.core import Cameras, Gaussians, UsageError, check
 from splatkit.core.transforms import rotation_from_quat
 from splatkit.render.backends import Backend, ProjectOptions, get_backend
+from splatkit.render.backends.base import Displays
 from splatkit.render.screen import DEPTHS, BlendRequest, ScreenSplats
 
 OUTPUTS = (
@@ -81,6 +82,7 @@ def render(
     outputs: Sequence[str] = ("rgb", "alpha"),
     top_k: int = 4,
     backend: str | Backend = "auto",
+    display: bool = False,
 ) -> Rendered:
     """Render Gaussians from several cameras of one image size.
 
@@ -101,6 +103,8 @@ def render(
         backend: a backend or its name; ``auto`` is the fastest for the Gaussians' device. Where
             it works on another device, tensors are copied there and results back: for many images
             move the Gaussians once.
+        display: the image is only looked at: no gradients, and a backend may round records to
+            half precision where ``rgb`` and ``alpha`` are all that is wanted.
 
     Raises:
         SplatkitError: a shape, name or device is not as said.
@@ -126,6 +130,11 @@ def render(
         pixel_offset=pixel_offset,
         near=near,
     )
+    behind = _background(background, gaussians.means, len(cameras))
+    simple = display and features is None and {*outputs} <= {"rgb", "alpha"}
+    if simple and isinstance(backend, Displays):
+        result = Rendered(*backend.draw(gaussians, cameras, behind, options))
+        return result if home == backend.device else result.to(home)
     splats = backend.project(gaussians, cameras, options)
     channels = _gather_channels(gaussians, cameras, splats, features, outputs)
     request = BlendRequest(
@@ -135,9 +144,7 @@ def render(
         gradient="gradient" in outputs,
     )
     packed = torch.cat(list(channels.values()), -1) if channels else None
-    blended = backend.blend(
-        splats, _background(background, gaussians.means, len(cameras)), packed, request
-    )
+    blended = backend.blend(splats, behind, packed, request)
     result = Rendered(
         rgb=blended.rgb,
         alpha=blended.alpha,

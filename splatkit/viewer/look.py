@@ -14,6 +14,7 @@ from torch import Tensor
 from splatkit.core import Cameras, Gaussians
 from splatkit.edit.selection import on_screen
 from splatkit.render import render
+from splatkit.render.display import Display
 from splatkit.render.pictures import EMPTY, MODES, depth_range_of, outputs_of, picture
 from splatkit.viewer.photographs import Photographs
 from splatkit.viewer.source import SceneSource
@@ -102,8 +103,17 @@ def draw(
     return pixels
 
 
+@cache
+def _display(backend: str) -> Display:
+    return Display(backend)
+
+
 def _draw(subject: Subject, camera: Cameras, look: Look, backend: str) -> np.ndarray:
+    # What photos are compared with is worked out on the CPU.
+    usual = look.mode in MODES
     gaussians = subject.gaussians
+    gaussians = _display(backend).scene(gaussians) if usual else gaussians.to("cpu")
+    subject, camera = replace(subject, gaussians=gaussians), camera.to(gaussians.device)
     if look.far is not None:
         gaussians = gaussians[on_screen(gaussians, camera)[1] < look.far]
     if look.size != 1:
@@ -111,7 +121,7 @@ def _draw(subject: Subject, camera: Cameras, look: Look, backend: str) -> np.nda
         gaussians = replace(gaussians, log_scales=gaussians.log_scales + log_size)
     drawn = replace(subject, gaussians=gaussians)
     with torch.no_grad():
-        if look.mode in MODES:
+        if usual:
             shown = _usual(drawn, camera, look, backend)
         elif look.mode in VALUES:
             shown = _value(subject, drawn, camera, look, backend)
@@ -133,7 +143,8 @@ def _rendered(gaussians: Gaussians, camera: Cameras, look: Look, backend: str, *
 
 
 def _usual(subject: Subject, camera: Cameras, look: Look, backend: str) -> Tensor:
-    rendered = _rendered(subject.gaussians, camera, look, backend, outputs=outputs_of(look.mode))
+    outputs = outputs_of(look.mode)
+    rendered = _rendered(subject.gaussians, camera, look, backend, outputs=outputs, display=True)
     if look.mode in DEPTHS and look.colormap != "turbo":
         depth = rendered.depth if look.mode == "depth" else rendered.depth_median
         assert depth is not None

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from splatkit.render.backends._cuda_compile import Options
 from splatkit.render.backends._cuda_driver import fill
 from splatkit.render.backends._cuda_params import interface, source_root
+from splatkit.render.backends._cuda_raster import HALF_RECORD_FLOATS
 
 NUMBERS = {
     "count": "N",
@@ -79,14 +80,19 @@ def evaluate(expression: str, names: Mapping[str, int]) -> int | None:
 
 
 class FakeDriver:
-    """A ``Driver`` whose device is the CPU and whose kernels only count.
+    """A ``Driver`` whose kernels only count; its device is the CPU, or pretends not to be.
 
     ``project`` finds ``visible`` records and ``emit`` finds ``instances`` pairs, as far as there is
     room for them.
     """
 
-    def __init__(self, visible: int = 7, instances: int = 100) -> None:
-        self.device = torch.device("cpu")
+    def __init__(
+        self,
+        visible: int = 7,
+        instances: int = 100,
+        device: torch.device = torch.device("cpu"),  # noqa: B008
+    ) -> None:
+        self.device = device
         self.visible = visible
         self.instances = instances
         self.launches: list[Launch] = []
@@ -170,6 +176,8 @@ class FakeDriver:
         for field, groups in shapes(struct).items():
             given = values[field] if isinstance(values[field], list) else [values[field]]
             for tensor, group in zip(given, groups, strict=False):
+                if field == "records" and names.get("SK_HALF_RECORDS"):
+                    group = group.replace("12", str(HALF_RECORD_FLOATS))
                 sizes = [evaluate(size, names) for size in group.split(",")]
                 if isinstance(tensor, Tensor) and None not in sizes:
                     least = math.prod(size for size in sizes if size is not None)

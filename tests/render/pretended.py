@@ -199,6 +199,17 @@ class _Factories(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def _made_there(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A factory that knows the GPU: torch's modes do not reach into backward passes."""
+
+    def made(*sizes: Any, **kwargs: Any) -> Tensor:
+        if not _is_gpu(kwargs.get("device")):
+            return make(*sizes, **kwargs)
+        return Pretended(make(*sizes, **{**kwargs, "device": "cpu"}))
+
+    return made
+
+
 def _is_gpu(place: Any) -> bool:
     if isinstance(place, Pretended):
         return True
@@ -256,8 +267,8 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch, free: int = 8 << 30) -> Itera
         "get_device_capability": lambda device=None: (9, 0),
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
-    generator = torch.Generator
-    monkeypatch.setattr(torch, "Generator", lambda device="cpu": generator())
+    for name in ("empty", "zeros", "full"):
+        monkeypatch.setattr(torch, name, _made_there(getattr(torch, name)))
     monkeypatch.setattr(Tensor, "record_stream", lambda tensor, stream: None)
     with _Factories():
         yield

@@ -58,7 +58,10 @@ def test_a_file_may_have_no_options(sources: Path) -> None:
 
 
 def test_other_options_and_architectures_are_other_files(folder: Path) -> None:
-    Compiler(80, folder).prepare([WANTED, ("tiny.cu", options_of({"FACTOR": 16}))])
+    several = Compiler(80, folder)
+    wanted = [WANTED, ("tiny.cu", options_of({"FACTOR": 16})), WANTED]
+    several.begin(wanted)
+    assert len({several.cubin(*one) for one in wanted}) == several.compiled == 2
     Compiler(75, folder).cubin(*WANTED)
     names = sorted(path.name for path in folder.iterdir())
     assert [name.split("-")[:2] for name in names] == [

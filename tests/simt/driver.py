@@ -43,7 +43,7 @@ class SimtDriver:
     ) -> None:
         self.device = device
         self.seed = seed
-        self.flags = flags
+        self.flags = (*flags, *os.environ.get("SPLATKIT_SIMT_FLAGS", "").split())
         self.launched: list[tuple[str, Options]] = []
         """Kernels in the order in which they ran."""
         self._libraries: dict[tuple[str, Options], ctypes.CDLL] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -69,6 +70,11 @@ class AtOnce:
         pass
 
 
+def chance(device="cpu"):
+    """A source of chance for any device."""
+    return torch.Generator()
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """A GPU that pretends, as the backend ``cuda``."""
@@ -85,6 +91,11 @@ def gpu(monkeypatch):
         for module in ("rows", "api"):
             monkeypatch.setattr(f"splatkit.render.{module}.get_backend", get_backend)
         monkeypatch.setattr(_cuda_device, "obstacle", lambda: None)
+        # Chance of a GPU that pretends is the CPU's.
+        monkeypatch.setattr(
+            "splatkit.train.chance.torch",
+            SimpleNamespace(Generator=chance, randperm=torch.randperm),
+        )
         # What pretends, pretends in this thread only.
         monkeypatch.setattr("splatkit.train.photo_store.ThreadPoolExecutor", AtOnce)
         monkeypatch.setattr(training, "SECONDS_BETWEEN_EVENTS", 0.0)

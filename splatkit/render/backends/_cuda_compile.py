@@ -7,13 +7,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from splatkit.core.errors import SplatkitError
 from splatkit.render.backends._cuda_params import source_root
 
+_IMPORTING = Lock()
 _DIGEST = hashlib.sha256().digest_size
 Options = tuple[tuple[str, int], ...]
 """Macros and their values, sorted by name."""
@@ -73,7 +75,7 @@ def nvrtc_architectures() -> list[int]:
 
 
 class Compiler:
-    """Compiles the files of ``cuda/gpu`` for one architecture.
+    """Compiles the files of ``cuda/gpu`` for one architecture, several side by side.
 
     Args:
         architecture: such as 90 for sm_90.
@@ -85,6 +87,9 @@ class Compiler:
         self.folder = cache_folder() if folder is None else folder
         self.compiled = 0
         """Files that had to be compiled, rather than read from the folder."""
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "splatkit nvrtc")
+        self._codes: dict[tuple[str, Options], Future[bytes]] = {}
+        self._lock = Lock()
 
     def cubin(self, file: str, options: Options) -> bytes:
         """Machine code of one file with these macros, from the folder where it is there.
@@ -92,19 +97,28 @@ class Compiler:
         Raises:
             SplatkitError: the compiler refused the file.
         """
+        return self._begun(file, options).result()
+
+    def begin(self, wanted: Iterable[tuple[str, Options]]) -> None:
+        """Start to compile several files; ``cubin`` waits for the one that it is asked for."""
+        for one in wanted:
+            self._begun(*one)
+
+    def _begun(self, file: str, options: Options) -> Future[bytes]:
+        with self._lock:
+            if (file, options) not in self._codes:
+                self._codes[file, options] = self._pool.submit(self._make, file, options)
+            return self._codes[file, options]
+
+    def _make(self, file: str, options: Options) -> bytes:
         path = self.folder / f"{self._key(file, options)}.cubin"
         code = _read(path)
         if code is None:
             code = compile_file(file, options, self.architecture)
-            self.compiled += 1
+            with self._lock:
+                self.compiled += 1
             _write(path, code)
         return code
-
-    def prepare(self, wanted: Iterable[tuple[str, Options]]) -> None:
-        """Have several files ready, compiled side by side."""
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for _ in pool.map(lambda one: self.cubin(*one), wanted):
-                pass
 
     def _key(self, file: str, options: Options) -> str:
         told = (sources_digest(), file, options, nvrtc_version(), self.architecture)
@@ -127,10 +141,12 @@ def compile_file(file: str, options: Options, architecture: int, logs: object = 
     Raises:
         SplatkitError: it does not compile; the message holds the compiler's first complaint.
     """
-    from cuda.core import Program, ProgramOptions  # pyright: ignore[reportAttributeAccessIssue]
+    with _IMPORTING:
+        # Two threads that import it at the same time find it half made.
+        import cuda.core as nvrtc
 
     root = source_root()
-    told = ProgramOptions(
+    told = nvrtc.ProgramOptions(
         name=file,
         arch=f"sm_{architecture}",
         std="c++17",
@@ -144,7 +160,7 @@ def compile_file(file: str, options: Options, architecture: int, logs: object = 
     )
     source = (root / "gpu" / file).read_text(encoding="utf-8")
     try:
-        return bytes(Program(source, "c++", told).compile("cubin", logs=logs).code)
+        return bytes(nvrtc.Program(source, "c++", told).compile("cubin", logs=logs).code)
     except Exception as error:
         # cuda-core raises classes of its own, which are not part of its interface.
         lines = [line for line in str(error).splitlines() if "error:" in line] or [str(error)]

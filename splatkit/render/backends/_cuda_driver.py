@@ -31,7 +31,7 @@ class Driver(Protocol):
     device: torch.device
 
     def prepare(self, wanted: Iterable[tuple[str, Options]]) -> None:
-        """Have files compiled with options before they are needed."""
+        """Begin to compile files that will be needed; nothing is waited for."""
         ...
 
     def launch(
@@ -106,7 +106,7 @@ class CudaDriver:
         self._functions: dict[tuple[str, Options], int] = {}
 
     def prepare(self, wanted: Iterable[tuple[str, Options]]) -> None:
-        self.compiler.prepare(wanted)
+        self.compiler.begin(wanted)
 
     def launch(
         self, kernel: str, options: Options, blocks: int, threads: int, values: Mapping[str, Any]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 import torch
@@ -83,17 +82,15 @@ TRIALS = 4
 class FormChooser:
     """Tries the forms of blending's backward pass in turn during training and keeps the fastest.
 
-    The forms give the same gradients up to the order of sums. In deterministic mode the first one
-    stays.
+    The forms give the same gradients up to the order of sums.
 
     Args:
         device: that runs them.
-        base: what all forms share.
+        forms: at least one; alone it is not timed.
     """
 
-    def __init__(self, device: torch.device, base: Choice) -> None:
-        forms = [base, replace(base, adj_form=1), replace(base, bucket=0)]
-        self._forms = forms[:1] if base.deterministic else forms
+    def __init__(self, device: torch.device, forms: list[Choice]) -> None:
+        self._forms = forms
         self._device = device
         self._watches: list[Stopwatch] = []
         self._chosen = self._forms[0] if len(self._forms) == 1 else None

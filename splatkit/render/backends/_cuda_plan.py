@@ -15,8 +15,9 @@ from splatkit.render.backends._cuda_params import interface
 
 MOST_INSTANCES = 2**30 - 1
 """Pairs of splat and tile are counted in 30 bits."""
+DEPTH_KEY_BITS = 32
 DEPTH_PASSES = 4
-"""Camera z is sorted by 32 bits, 8 a pass."""
+"""Camera z is sorted by all its bits, 8 a pass."""
 
 
 class Allocate(Protocol):

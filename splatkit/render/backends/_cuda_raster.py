@@ -146,6 +146,11 @@ def project(
     )
 
 
+def sort_options(key_bits: int) -> Options:
+    """Macros of ``sort.cu``."""
+    return options_of({"SK_KEY_BITS": key_bits})
+
+
 def sort(
     driver: Driver,
     keys: tuple[Tensor, Tensor],
@@ -168,7 +173,7 @@ def sort(
         The sorted keys and values.
     """
     capacity = len(keys[0])
-    options = options_of({"SK_KEY_BITS": 8 * keys[0].element_size()})
+    options = sort_options(8 * keys[0].element_size())
     passes = len(scratch.lookbacks)
     given = {
         "histograms": scratch.histograms,

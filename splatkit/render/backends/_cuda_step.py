@@ -15,6 +15,7 @@ from splatkit.render.backends import _cuda_raster as raster
 from splatkit.render.backends import _cuda_update as updating
 from splatkit.render.backends._cpu_finish import MovingHarmonics, check_updatable
 from splatkit.render.backends._cuda_driver import Driver
+from splatkit.render.backends._cuda_foreseen import forms, training_set
 from splatkit.render.backends._cuda_later import Capture, FormChooser, LateReading, Replayer
 from splatkit.render.backends._cuda_ops import ALIGNMENT, InstanceRoom, check_inputs, readable
 from splatkit.render.backends._cuda_params import interface
@@ -77,10 +78,11 @@ class CudaStep:
         self._driver = driver
         self._memory = Workspace(driver.device)
         self._replayer: Replayer = Replayer(capture)
-        self._chooser = FormChooser(driver.device, Choice(deterministic=deterministic))
+        self._chooser = FormChooser(driver.device, forms(Choice(deterministic=deterministic)))
         self._moving = MovingHarmonics()
         self._room = InstanceRoom()
         self._instances = 0
+        self._prepared = False
         self._known = (-1, 0)
         self._reading: LateReading | None = None
         self._drawn: _Drawn | None = None
@@ -99,6 +101,9 @@ class CudaStep:
         frame = Frame(len(cameras), cameras.width, cameras.height, self._chooser.next())
         parameters = [readable(tensor) for tensor in gaussians.parameters().values()]
         degree = min(options.sh_degree, gaussians.sh_degree)
+        if not self._prepared:
+            self._driver.prepare(training_set(frame, degree, gaussians.sh_degree))
+            self._prepared = True
         take = self._memory.take
         given = (
             take("viewmats", frame.cameras, 4, 4),

@@ -62,8 +62,10 @@ def ssim_map(first: Tensor, second: Tensor) -> Tensor:
 
     def blur(image: Tensor) -> Tensor:
         planes = image.movedim(-1, 1).flatten(0, 1)[:, None]
-        planes = torch.nn.functional.conv2d(planes, weights.view(1, 1, -1, 1), padding=(5, 0))
-        planes = torch.nn.functional.conv2d(planes, weights.view(1, 1, 1, -1), padding=(0, 5))
+        # In float32 on GPUs too, which round to 10 bits otherwise.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
+            planes = torch.nn.functional.conv2d(planes, weights.view(1, 1, -1, 1), padding=(5, 0))
+            planes = torch.nn.functional.conv2d(planes, weights.view(1, 1, 1, -1), padding=(0, 5))
         return planes[:, 0].unflatten(0, (image.shape[0], image.shape[-1])).movedim(1, -1)
 
     mean1, mean2 = blur(first), blur(second)

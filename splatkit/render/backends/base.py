@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -191,4 +191,22 @@ class Backend(Protocol):
 
     def training_step(self) -> TrainingStep:
         """A new fused step with its own workspaces."""
+        ...
+
+
+@runtime_checkable
+class Displays(Protocol):
+    """A backend with a way of its own to draw pictures that are only looked at."""
+
+    def draw(
+        self, gaussians: Gaussians, cameras: Cameras, background: Tensor, options: ProjectOptions
+    ) -> tuple[Tensor, Tensor]:
+        """rgb [C,H,W,3] and alpha [C,H,W] within 1/255 of what ``blend`` gives, no gradients.
+
+        Args:
+            gaussians: on the backend's device.
+            cameras: likewise.
+            background: [C,3].
+            options: as for ``project``.
+        """
         ...

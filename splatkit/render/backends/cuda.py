@@ -13,6 +13,7 @@ from splatkit.render.backends._cuda_later import Capture
 from splatkit.render.backends._cuda_plan import Choice
 from splatkit.render.backends._cuda_rows import RowKernels
 from splatkit.render.backends._cuda_step import CudaStep
+from splatkit.render.backends._cuda_view import CudaView
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.screen import Blended, BlendRequest, ScreenSplats
@@ -43,6 +44,7 @@ class CudaBackend:
         self._memory = Workspace(driver.device)
         self.rows = RowKernels(driver)
         """Splits and orders Gaussians, shrinks photos."""
+        self._view = CudaView(driver)
 
     @property
     def _deterministic(self) -> bool:
@@ -70,6 +72,11 @@ class CudaBackend:
             channels,
             request or BlendRequest(),
         )
+
+    def draw(
+        self, gaussians: Gaussians, cameras: Cameras, background: Tensor, options: ProjectOptions
+    ) -> tuple[Tensor, Tensor]:
+        return self._view.draw(gaussians, cameras, background, options)
 
     def l1_ssim(
         self, rgb: Tensor, targets: Tensor, ssim_weight: float, mask: Tensor | None = None

@@ -40,8 +40,11 @@ def gsplat_obstacle() -> str | None:
         return "gsplat needs an NVIDIA GPU and a CUDA build of torch"
     if find_spec("gsplat") is None:
         return "gsplat is not installed; install it with: pip install 'splatkit[gsplat]'"
-    from gsplat.cuda import _backend
-
+    try:
+        from gsplat.cuda import _backend
+    except Exception as error:
+        # It compiles itself when it is imported, which fails in many ways.
+        return f"gsplat cannot be loaded: {' '.join(str(error).split()) or type(error).__name__}"
     if _backend._C is None:
         return "gsplat finds neither its compiled kernels nor a CUDA toolkit to compile them with"
     return None
