@@ -155,10 +155,16 @@ def _numpy(tensor: Pretended, *_: Any, **__: Any) -> Any:
     raise TypeError("can't convert cuda:0 device type tensor to numpy: use Tensor.cpu() first")
 
 
+def _new_tensor(tensor: Pretended, data: Any, **kwargs: Any) -> Tensor:
+    _note("to the GPU")
+    return Pretended(tensor.held.new_tensor(data, **kwargs))
+
+
 _METHODS: dict[str, Callable[..., Any]] = {
     "to": _to,
     "cpu": _cpu,
     "tolist": _tolist,
+    "new_tensor": _new_tensor,
     "numpy": _numpy,
     "__repr__": lambda tensor, **_: f"Pretended({tensor.held})",
     "__array__": _numpy,
@@ -187,8 +193,6 @@ class _Factories(TorchFunctionMode):
                 kind = [a.dtype for a in places if isinstance(a, Pretended)]
                 moved = up(args[0])
                 return moved.to(*rest, *kind, **kwargs) if rest or kind or kwargs else moved
-        if name == "new_tensor" and isinstance(args[0], Pretended) and "device" not in kwargs:
-            _note("to the GPU")
         if _is_gpu(kwargs.get("device")):
             if name in ("tensor", "as_tensor"):
                 _note("to the GPU")

@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "bench"))
 pytest.importorskip("cuda.core", reason="cuda-core is not installed")
 
-import gpu as bench  # noqa: E402
-import gpu_merge  # noqa: E402
+import gpu as bench  # noqa: E402  # pyright: ignore[reportMissingImports]
+import gpu_merge  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 
 @pytest.fixture
@@ -137,13 +137,14 @@ def test_parts_become_one_file_and_a_table(gpu, monkeypatch, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{gpu_merge.BEGIN}\nnone\n{gpu_merge.END}\nafter\n")
     for _ in range(2):
-        out = gpu_merge.merge(folder, tmp_path)
+        gpu_merge.merge(folder, tmp_path)
         text = readme.read_text()
         assert text.startswith("before\n")
         assert text.endswith("after\n")
         assert text.count("| G3 step 1000000 | 3 ms | 4 ms | met |") == 1
         assert "| G9 memory 1 | 0.9 x | 0.7 x | missed |" in text
         assert "stage" not in text
+    (out,) = (tmp_path / "benchmarks" / "results").glob("*-pretended-gpu.json")
     document = json.loads(out.read_text())
     assert document["device"] == "Pretended GPU"
     assert document["parts"]["kernels"]["figures"] == told
