@@ -53,12 +53,20 @@ def cuda(runs: Path) -> list[dict[str, Any]]:
     return figures_here()
 
 
+def viewer(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The viewer, from a camera move to the picture: alone, together, over a slow line."""
+    from viewer import viewer_figures
+
+    return viewer_figures(options.scene)
+
+
 SCORECARDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "raster": raster,
     "train": train,
     "cuda": cuda,
     "formats": formats,
     "triangles": triangles,
+    "viewer": viewer,
 }
 
 

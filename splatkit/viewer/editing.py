@@ -56,12 +56,14 @@ class Editing:
             self._selecting = Selecting(
                 client, desk, pointing, self._attempt, self._changed, backend
             )
-            self._button("Invert", lambda: desk.bench.invert())
-            self._button("Select nothing", self._clear)
+            selection = gui.add_button_group("Selected ones", ("Invert", "None"))
+            selection.on_click(
+                self._on(lambda: {"Invert": self._invert, "None": self._clear}[selection.value]())
+            )
         self._button("Delete", lambda: desk.bench.delete(), viser.Icon.TRASH, "Del key")
         self._button("Keep only the selected", lambda: desk.bench.keep())
-        self._button("Undo", lambda: self._step(desk.bench.undo()), viser.Icon.ARROW_BACK_UP)
-        self._button("Redo", lambda: self._step(desk.bench.redo()), viser.Icon.ARROW_FORWARD_UP)
+        steps = gui.add_button_group("Steps", ("Undo", "Redo"), hint="Ctrl Z, Ctrl Shift Z")
+        steps.on_click(self._on(lambda: self._step(self._steps()[steps.value]())))
         with gui.add_folder("Thin out", expand_by_default=False):
             count = len(desk.current()[0])
             most = gui.add_number("Keep", count // 2 or 1, min=1, step=1000)
@@ -73,9 +75,9 @@ class Editing:
             self._format = gui.add_dropdown("As", FORMATS)
             self._button("Save as a new scene", self._save, viser.Icon.DEVICE_FLOPPY)
         undo = gui.add_command("Undo", hotkey="Z", modifier="cmd/ctrl")
-        undo.on_trigger(self._on(lambda: self._step(desk.bench.undo())))
+        undo.on_trigger(self._on(lambda: self._step(self._steps()["Undo"]())))
         redo = gui.add_command("Redo", hotkey="Z", modifier="cmd/ctrl+shift")
-        redo.on_trigger(self._on(lambda: self._step(desk.bench.redo())))
+        redo.on_trigger(self._on(lambda: self._step(self._steps()["Redo"]())))
         delete = gui.add_command("Delete the selection", hotkey="delete")
         delete.on_trigger(self._on(lambda: desk.bench.delete()))
         self._changed()
@@ -126,6 +128,12 @@ class Editing:
         left, selected = int(state.alive.sum()), int(state.selected.sum())
         gone = len(state.alive) - left
         self._state.content = f"**{left:,}** Gaussians, {gone:,} deleted, **{selected:,} selected**"
+
+    def _steps(self) -> dict[str, Callable[[], str | None]]:
+        return {"Undo": self._desk.bench.undo, "Redo": self._desk.bench.redo}
+
+    def _invert(self) -> None:
+        self._desk.bench.invert()
 
     def _step(self, words: str | None) -> None:
         if words is None:

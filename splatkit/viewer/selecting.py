@@ -26,6 +26,8 @@ from splatkit.viewer.volumes import Volume, inside
 
 TOOLS = ("Box", "Ball", "Rectangle", "Brush", "Colour", "Opacity", "Size", "Floaters")
 HOW = {"New": "new", "Add": "add", "Take away": "remove", "Only both": "both"}
+VOLUME_SHARE = 0.5
+"""Width of a box or ball at first, in radii of the scene's bulk."""
 _HINTS = {
     "Box": "Move and turn the box in the view, then Select.",
     "Ball": "Move the ball in the view, then Select.",
@@ -63,17 +65,16 @@ class Selecting:
         self._attempt, self._changed = attempt, changed
         gaussians, _ = desk.current()
         center, radius = framing(gaussians)
-        self._volume = Volume(client, center, radius)
+        width = float(f"{VOLUME_SHARE * radius:.2g}")
+        self._volume = Volume(client, center, width)
         gui = client.gui
         self._tool = gui.add_dropdown("Select by", ("Nothing", *TOOLS))
-        self._hint = gui.add_markdown("")
+        self._hint = gui.add_markdown("", visible=False)
         self._of: dict[str, list] = {tool: [] for tool in TOOLS}
         self._size = gui.add_vector3(
-            "Widths", (radius, radius, radius), step=radius / 100, visible=False
+            "Widths", (width, width, width), step=width / 20, visible=False
         )
-        self._width = gui.add_number(
-            "Width", radius, min=1e-6, step=max(radius / 100, 1e-6), visible=False
-        )
+        self._width = gui.add_number("Width", width, min=1e-6, step=width / 20, visible=False)
         self._radius = gui.add_slider(
             "Radius", min=2, max=200, step=1, initial_value=30, visible=False, hint="Pixels."
         )
@@ -97,7 +98,7 @@ class Selecting:
             "Opacity", min=0, max=1, step=0.01, initial_value=(0.0, 0.05), visible=False
         )
         self._from = gui.add_number("From", 0.0, min=0.0, visible=False)
-        self._to = gui.add_number("To", float(radius), min=0.0, visible=False)
+        self._to = gui.add_number("To", float(f"{radius:.3g}"), min=0.0, visible=False)
         self._add_signs(gui)
         self._of |= {
             "Box": [self._size],
@@ -148,7 +149,7 @@ class Selecting:
         for controls in self._of.values():
             for control in controls:
                 control.visible = any(control is one for one in mine)
-        self._hint.content = _HINTS.get(tool, "")
+        self._hint.content, self._hint.visible = _HINTS.get(tool, ""), tool in _HINTS
         self._how.visible = tool != "Nothing"
         self._go.visible = tool not in ("Nothing", "Rectangle", "Brush")
         self._volume.show(tool if tool in ("Box", "Ball") else None)

@@ -20,6 +20,11 @@ class Turns:
         self._waiting: deque[threading.Event] = deque()
         self._taken = False
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for the turn, and hand it on at the end."""

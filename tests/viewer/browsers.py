@@ -118,6 +118,18 @@ class FakeBrowser:
                         return np.asarray(image)
         raise TimeoutError(f"no picture within {seconds} s")
 
+    def next_picture(self, seconds: float) -> tuple[tuple[int, int], int]:
+        """Width and height of the next picture, and the bytes that came with it."""
+        end = time.monotonic() + seconds
+        size = 0
+        while time.monotonic() < end:
+            raw = bytes(self._socket.recv(timeout=max(0.01, end - time.monotonic())))
+            size += len(raw)
+            for message in self._decode(raw):
+                if message["type"] == "BackgroundImageMessage" and message["rgb_data"]:
+                    return Image.open(io.BytesIO(message["rgb_data"])).size, size
+        raise TimeoutError(f"no picture within {seconds} s")
+
     def _decode(self, raw: bytes) -> list[dict[str, Any]]:
         """Size, compressed size, compressed msgpack, then aligned binary buffers."""
         compressed = int.from_bytes(raw[8:16], "little")

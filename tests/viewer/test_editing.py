@@ -74,10 +74,10 @@ def test_a_ball_is_selected_deleted_undone_and_saved(viewer: Viewer, browser: Fa
     browser.press("Delete")
     until(browser, lambda: len(desk.current()[0]) == 120 - count)
     assert np.abs(browser.picture(60, (96, 64)) - coloured).mean() > 1
-    browser.press("Undo")
+    browser.set("Steps", "Undo")
     until(browser, lambda: len(desk.current()[0]) == 120)
     torch.testing.assert_close(desk.current()[0].sh, before.sh)
-    browser.press("Redo")
+    browser.set("Steps", "Redo")
     until(browser, lambda: len(desk.current()[0]) == 120 - count)
     browser.set("Name", "../half")
     browser.press("Save as a new scene")

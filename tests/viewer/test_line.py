@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from splatkit.core import Gaussians
 from splatkit.export import OpenScene
 from splatkit.viewer import FixedSource
 from splatkit.viewer.encode import LEAST_MOVING, MOVING_SECONDS, Encoded, Encoder
@@ -115,13 +116,11 @@ def test_turns_are_taken_in_order() -> None:
         pass
 
 
+def source_of(scene: Gaussians) -> FixedSource:
+    return FixedSource(OpenScene("balls", Path("balls.ply"), scene))
+
+
 def test_nothing_is_drawn_while_the_line_is_full_and_then_the_newest() -> None:
-
-    class Source:
-        name, photos, background, allowance = "balls", [], (0.0, 0.0, 0.0), None
-
-        def current(self) -> tuple[Gaussians, int]:
-            return scene, 0
 
     scene, line, pictures = ball_over_floor(), Line(), []
     came = threading.Event()
@@ -130,7 +129,7 @@ def test_nothing_is_drawn_while_the_line_is_full_and_then_the_newest() -> None:
         pictures.append(picture)
         came.set()
 
-    session = Session(FixedSource(OpenScene("balls", Path("balls.ply"), scene)), send, line)
+    session = Session(source_of(scene), send, line)
     view = view_at(first_place([], scene))
     session.start()
     line.begins()
@@ -149,12 +148,6 @@ def test_nothing_is_drawn_while_the_line_is_full_and_then_the_newest() -> None:
 def test_finished_frames_go_through_what_is_hung_in() -> None:
 
     scene, came = ball_over_floor(), threading.Event()
-
-    class Source:
-        name, photos, background, allowance = "balls", [], (0.0, 0.0, 0.0), None
-
-        def current(self):
-            return scene, 0
 
     session = Session(
         FixedSource(OpenScene("balls", Path("balls.ply"), scene)), lambda _: came.set()
