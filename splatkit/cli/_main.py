@@ -70,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if not words:
-        print(_short_help())
-        return 0
+        print(_short_help(), file=sys.stderr, flush=True)
+        words = ["view"]
     name, rest = words[0], words[1:]
     if name in ("-h", "--help", "help"):
         print(_full_help())
@@ -134,7 +134,7 @@ def _short_help() -> str:
             "  splatkit view runs/NAME         look at it in the browser",
             "  splatkit render runs/NAME       videos of it",
             "",
-            "splatkit --help lists every command.",
+            "splatkit --help lists every command. Here is the start page:",
         )
     )
 

@@ -42,8 +42,8 @@ class Command:
     """Look at scenes in the browser, until Ctrl-C.
 
     SCENE is a run folder, a scene file, or a folder that holds some; several may be given, and
-    without any it is the folder runs. The page lists them, takes further files, and trains new
-    ones from photos below these folders.
+    without any it is the folder runs and what was looked at last. The page lists them, takes
+    further files, and trains new ones from photos below these folders.
     """
 
     scenes: Positional[Annotated[tuple[Path, ...], arg(metavar="[SCENE...]")]] = ()
@@ -55,10 +55,13 @@ class Command:
     def run(self) -> None:
         """Serve until Ctrl-C."""
         from splatkit.viewer import Library
+        from splatkit.viewer.recent import recent, remember
 
-        roots = list(self.scenes) or [RUNS] * RUNS.is_dir()
+        roots = list(self.scenes) or [*[RUNS] * RUNS.is_dir(), *recent()]
         library = Library(roots, uploads=RUNS / "uploads")
         entries = library.entries()
+        if self.scenes:
+            remember(list(self.scenes))
         with open_viewer(library, self.serving, self.backend) as viewer:
             name, url = f"{len(entries)} scenes are", viewer.url
             if len(entries) == 1:

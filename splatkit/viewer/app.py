@@ -17,6 +17,7 @@ from splatkit.render import get_backend
 from splatkit.viewer.front import Front
 from splatkit.viewer.guard import guard, is_loopback
 from splatkit.viewer.library import Library
+from splatkit.viewer.phone import Phone
 from splatkit.viewer.stage import Stage
 
 PORTS_TRIED = 100
@@ -52,7 +53,7 @@ class Viewer:
         self._socket = _listen(host, port)
         self.library = library
         self._stage = Stage(library, backend)
-        front = Front(library, self._stage, backend, runs)
+        front = Front(library, self._stage, backend, runs, Phone(host, self.port, token))
         self._runner = web.AppRunner(
             front.app(guard(token, is_loopback(host))),
             access_log=None,

@@ -19,6 +19,7 @@ from PIL import Image
 from splatkit.core import SplatkitError, UsageError
 from splatkit.train.run_folder import RunFolder
 from splatkit.viewer.library import Entry, Library
+from splatkit.viewer.phone import Phone
 from splatkit.viewer.ranking import Ranking
 from splatkit.viewer.relay import relay
 from splatkit.viewer.stage import Stage
@@ -40,9 +41,13 @@ class Front:
         stage: shows them.
         backend: see ``render``.
         runs: where trainings that the page starts put their run folders; None starts none.
+        phone: knows the way here for a phone.
     """
 
-    def __init__(self, library: Library, stage: Stage, backend: str, runs: Path | None) -> None:
+    def __init__(
+        self, library: Library, stage: Stage, backend: str, runs: Path | None, phone: Phone
+    ) -> None:
+        self._phone = phone
         self._library = library
         self._stage = stage
         self._thumbnails = Thumbnails(library, backend)
@@ -72,6 +77,7 @@ class Front:
                 web.get("/api/tabs/{tab}/picture.png", self._picture),
                 web.post("/api/tabs/{tab}/path", self._open_path),
                 web.post("/api/photos", self._add_photo),
+                *self._phone.routes(),
                 *self._steering.routes(),
             ]
         )

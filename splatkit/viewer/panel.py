@@ -12,6 +12,7 @@ import viser
 from viser import ClientHandle
 
 from splatkit.core import Gaussians, SplatkitError
+from splatkit.viewer.client_splats import ClientSplats
 from splatkit.viewer.look import COLORMAPS, DEPTHS, OF_PHOTOS, VALUES, Look
 from splatkit.viewer.moving import SIDES, Moving
 from splatkit.viewer.session import Session, Shown
@@ -44,6 +45,7 @@ class Panel:
         client: the browser.
         session: renders for it.
         source: the scene, for its name and counts.
+        shown: what the view shows of it: edited, or among others.
         others: names and ids of the scenes that this one can be compared with.
         open_other: gives a scene by its id.
         show_photos: switches the photos' cameras, and their pictures, on and off.
@@ -56,6 +58,7 @@ class Panel:
         client: ClientHandle,
         session: Session,
         source: SceneSource,
+        shown: SceneSource,
         others: dict[str, str],
         open_other: Callable[[str], SceneSource],
         show_photos: Callable[[bool, bool], None],
@@ -95,6 +98,7 @@ class Panel:
             self._add_comparison()
         with gui.add_folder("Finer settings", expand_by_default=False):
             self._add_settings(gaussians)
+            ClientSplats(client, session, shown, self._drawn_here)
         with gui.add_folder("Mouse and keys", expand_by_default=False):
             gui.add_markdown(
                 "Drag: turn. Right drag: move. Wheel: nearer, farther. W A S D: fly. Q E: down, "
@@ -102,6 +106,10 @@ class Panel:
                 "left, right, top. K: add to the path. On a phone: one finger turns, two move "
                 "and zoom."
             )
+
+    def _drawn_here(self, here: bool) -> None:
+        self._mode.disabled = here
+        self._readout.content = "drawn by this browser" if here else ""
 
     def look(self) -> Look:
         """What the controls say."""

@@ -85,7 +85,7 @@ class Session:
         self._size = (1, 1)
         self._look = Look(background=source.background)
         self._moved_at = -float("inf")
-        self._stopped = False
+        self._stopped = self._resting = False
         self._shown_last: Shown | None = None
         self._thread = threading.Thread(target=self._run, name="viewer session", daemon=True)
 
@@ -130,6 +130,12 @@ class Session:
             self._look = look
             self._changed.notify()
 
+    def rest(self, resting: bool) -> None:
+        """Draw nothing for a while: the browser draws by itself."""
+        with self._changed:
+            self._resting = resting
+            self._changed.notify()
+
     def _run(self) -> None:
         drawn: tuple[object, ...] | None = None
         sharp = False
@@ -138,7 +144,7 @@ class Session:
                 if self._stopped:
                     return
                 resting = time.monotonic() - self._moved_at
-                wanted = (self._view, self._size, self._look, *self._versions())
+                wanted = (self._view, self._size, self._look, self._resting, *self._versions())
                 wait = _time_to_wait(wanted != drawn, sharp, resting)
                 allowance = self._source.allowance
                 if wait == 0 and allowance is not None:
@@ -149,7 +155,7 @@ class Session:
                 if wait == 0 and self._line.is_busy:
                     # The newest view is drawn when there is room for its picture, none before.
                     wait = BUSY_SECONDS
-                if self._view is None or wait > 0:
+                if self._view is None or self._resting or wait > 0:
                     self._changed.wait(wait or POLL_SECONDS)
                     continue
             try:

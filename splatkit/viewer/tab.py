@@ -84,6 +84,7 @@ class Tab:
                 client,
                 self.session,
                 source,
+                gathering,
                 setting.others,
                 setting.open_other,
                 self._frustums.show,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from splatkit.cli import main
+from splatkit.viewer import Library
 from tests.scenes import ring, write_run
 from tests.viewer.browsers import FakeBrowser
 
@@ -22,6 +25,7 @@ def test_view_serves_until_ctrl_c(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "SPLATKIT_CACHE": str(tmp_path / "cache")},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
@@ -46,3 +50,26 @@ def test_view_serves_until_ctrl_c(tmp_path: Path) -> None:
         "",
         "closed",
     ]
+    kept = json.loads((tmp_path / "cache" / "recent.json").read_text())
+    assert kept == [str(run.resolve())]
+
+
+def test_nothing_but_the_name_opens_the_start_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from splatkit.cli import view
+    from splatkit.viewer.recent import remember
+
+    monkeypatch.setenv("SPLATKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    remember([write_run(tmp_path / "one"), tmp_path / "gone"])
+    shown = []
+
+    def instead(library: Library, serving: view.Serving, backend: str) -> None:
+        shown.append([entry.name for entry in library.entries()])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(view, "open_viewer", instead)
+    assert main([]) == 130
+    assert shown == [["one"]]
+    assert "splatkit train PHOTOS" in capsys.readouterr().err

@@ -174,6 +174,31 @@ def test_the_first_view_is_a_training_photo(browser: FakeBrowser, scene: OpenSce
     assert told["SetCameraFovMessage"]["fov"] == pytest.approx(fov)
 
 
+def test_a_browser_can_draw_by_itself(browser: FakeBrowser, scene: OpenScene) -> None:
+    browser.look(ring()[:1])
+    browser.picture(size=(96, 64))
+    browser.messages(0.5)
+    browser.told.pop("BackgroundImageMessage", None)
+    browser.set("Draw here", True)
+    end = time.monotonic() + 60
+    while "GaussianSplatsMessage" not in browser.told and time.monotonic() < end:
+        browser.messages(0.1)
+    buffer = np.frombuffer(browser.told["GaussianSplatsMessage"]["props"]["buffer"], np.uint32)
+    splats = buffer.reshape(-1, 8)
+    assert len(splats) == len(scene.gaussians)
+    centers = splats[:, :3].copy().view(np.float32)
+    assert np.allclose(centers, scene.gaussians.means.numpy())
+    red, green, blue = (splats[0, 7] >> np.array([0, 8, 16])) & 255
+    assert (red, green, blue) == pytest.approx((230, 26, 26), abs=1)
+    browser.messages(0.3)
+    browser.told.pop("BackgroundImageMessage", None)
+    browser.look(ring()[1:2])
+    browser.messages(1.0)
+    assert "BackgroundImageMessage" not in browser.told, "pictures still came"
+    browser.set("Draw here", False)
+    assert browser.picture(size=(96, 64)).max() > 100
+
+
 def test_nobody_can_open_a_share_tunnel(browser: FakeBrowser) -> None:
     browser.look(ring())
     browser.picture()

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 
+from splatkit.core import places
 from splatkit.core.errors import SplatkitError
 from splatkit.render.backends._cuda_params import source_root
 
@@ -28,14 +29,7 @@ def options_of(values: Mapping[str, int]) -> Options:
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept: ``$SPLATKIT_CACHE``, or the system's folder for caches."""
-    chosen = os.environ.get("SPLATKIT_CACHE")
-    if chosen:
-        return Path(chosen) / "kernels"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "splatkit" / "kernels"
+    return places.cache_folder() / "kernels"
 
 
 @cache

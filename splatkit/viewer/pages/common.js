@@ -90,7 +90,7 @@ export function takeDrops(documents, first = () => false, words = "Drop a scene 
       event.preventDefault();
       sign.hidden = true;
       const file = event.dataTransfer.files[0];
-      if (file && !first(file)) sendScene(file);
+      if (file && !first(file, event.dataTransfer.files)) sendScene(file);
     });
   }
 }

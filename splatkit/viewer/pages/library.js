@@ -8,6 +8,21 @@ const EFFORTS = {
   high: ["High", "larger pictures, more detail, takes several times as long"],
 };
 
+const PHOTO = /\.(jpe?g|png|webp|tiff?|bmp|hei[cf]|hif|avif)$/i;
+const isPhoto = (file) => PHOTO.test(file.name);
+let takesDrops = false;
+
+// Photos that were dropped wait in the dialog for Start.
+function takePhotos(file, dropped) {
+  if (!isPhoto(file)) return false;
+  attempt(async () => {
+    await prepareDialog();
+    $("photos").files = dropped;
+    $("dialog").showModal();
+  })();
+  return true;
+}
+
 function card(scene) {
   const picture = make("div", { class: "picture" });
   const image = make("img", { src: `/api/scenes/${scene.id}/thumbnail.jpg?${scene.modified || 0}`, alt: "", loading: "lazy" });
@@ -27,7 +42,10 @@ function card(scene) {
 const showScenes = attempt(async () => {
   const { scenes, uploads } = await ask("/api/scenes");
   $("open").hidden = !uploads;
-  if (uploads) takeDrops([document]);
+  if (uploads && !takesDrops) {
+    takesDrops = true;
+    takeDrops([document], takePhotos, "Drop a scene file, or photos to train from");
+  }
   $("scenes").replaceChildren(...scenes.map(card));
   $("summary").textContent = scenes.length > 1 ? `${scenes.length}, the newest first` : "";
   $("empty").hidden = scenes.length > 0;
@@ -86,7 +104,7 @@ $("start").onsubmit = attempt(async (event) => {
   event.preventDefault();
   $("begin").disabled = true;
   try {
-    const files = $("photos").files;
+    const files = [...$("photos").files, ...$("photofolder").files].filter(isPhoto);
     const folder = files.length ? await sendPhotos(files) : $("folder").value;
     const preset = new FormData($("start")).get("preset");
     const { id } = await tell("/api/trainings", { folder, preset });
@@ -94,6 +112,15 @@ $("start").onsubmit = attempt(async (event) => {
   } finally {
     $("begin").disabled = false;
   }
+});
+$("phone").onclick = attempt(async () => {
+  const { url } = await ask("/api/phone");
+  $("code").hidden = !url;
+  if (url) $("code").src = "/api/phone.svg";
+  $("way").textContent = url
+    ? `In the same network: point the phone's camera here, or open ${url}. The code carries the token, so show it only to those you let in.`
+    : "This viewer answers on this machine alone. Start it with --host 0.0.0.0 --token auto to let a phone of the same network in; it can then look at scenes and send its photos.";
+  $("qr").showModal();
 });
 $("open").onclick = () => $("file").click();
 $("file").onchange = () => sendScene($("file").files[0]);
