@@ -81,7 +81,11 @@ def main() -> None:
         help="folder of the trainings; finished ones are not repeated",
     )
     parser.add_argument("--only", default="", help="only trainings whose name contains this")
-    parser.add_argument("--scene", type=Path, help="of formats and triangles: a run folder; of formats also a scene file")
+    parser.add_argument(
+        "--scene",
+        type=Path,
+        help="of formats and triangles: a run folder; of formats also a scene file",
+    )
     options = parser.parse_args()
     start = time.perf_counter()
     figures = SCORECARDS[options.name](options)
