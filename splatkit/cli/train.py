@@ -33,7 +33,7 @@ class Command:
     """
 
     photos: Positional[Annotated[Path | None, arg(metavar="PHOTOS")]] = None
-    """Folder of photos, video, COLMAP project, or transforms.json; not needed with --resume."""
+    """Photos, video, COLMAP project or transforms.json; not with --resume."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="RUN")] = None
     """The run folder. Default: runs/NAME."""
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)

@@ -17,6 +17,7 @@ from splatkit.train.photo_colors import PhotoColorFit
 from splatkit.train.schedule import Coarse, Rates
 from splatkit.train.shell import Shell
 from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc, Strategy
+from splatkit.train.surface import Surface
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Recipe:
     """Compensate opacity for the screen-space low-pass."""
     photo_colors: PhotoColorFit = field(default_factory=PhotoColorFit)
     passers_by: PassersBy = field(default_factory=PassersBy)
+    surface: Surface = field(default_factory=Surface)
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,11 @@ class TrainConfig:
     memory_budget: str | None = None
     """Memory to stay within: 800M, 4G."""
     exposure: Literal["same", "varies"] = "same"
-    """Of the photos, with white balance; what varies is learned."""
+    """Of the photos; what varies is found out."""
     passers_by: bool = False
     """Leave out what only some photos show."""
+    surface: bool = False
+    """Make depth and normals better, for meshes."""
     masks: Literal["ignore", "transparent"] = "ignore"
     """Masked pixels are unknown, or empty."""
     background: str = "auto"

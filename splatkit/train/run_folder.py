@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from splatkit.core import Event, Gaussians
+from splatkit.core import Event, Gaussians, SplatkitError
 from splatkit.train.events import Controls, StepDone
 from splatkit.train.machine import resident_bytes
 
@@ -73,12 +74,22 @@ def logged(work: Generator[Event, None, T], log: Path) -> Generator[Event, None,
     """Pass events on and append each to a log; a kill can cost its last line only."""
     log.parent.mkdir(parents=True, exist_ok=True)
     torn = log.exists() and log.stat().st_size and not log.read_bytes().endswith(b"\n")
-    with log.open("a", encoding="utf-8", buffering=1) as file:
+    # Without a buffer nothing is left to be written when the file is closed.
+    with log.open("ab", buffering=0) as file:
         if torn:
-            file.write("\n")
+            file.write(b"\n")
         result: list[T] = []
         for event in _capture(work, result):
-            file.write(json.dumps(_record(event)) + "\n")
+            try:
+                file.write(json.dumps(_record(event)).encode() + b"\n")
+            except OSError as error:
+                # Closing saves where that is possible; here it may not be.
+                with suppress(SplatkitError):
+                    work.close()
+                raise SplatkitError(
+                    f"{log}: cannot be written ({error.strerror}); the last state is kept: free "
+                    f"some space and go on with splatkit train --resume -o {log.parent}"
+                ) from error
             yield event
     return result[0]
 

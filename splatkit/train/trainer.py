@@ -31,6 +31,7 @@ from splatkit.train.shell import unseen_shell
 from splatkit.train.start import shell_count, start_state
 from splatkit.train.state import TrainingState, save_state
 from splatkit.train.strategies import Occasion
+from splatkit.train.surface import add_surface_gradients
 from splatkit.train.timing import Clock, Parts, StepCost
 
 SECONDS_BETWEEN_EVENTS = 0.25
@@ -217,6 +218,16 @@ class Trainer:
             opacity_weight=config.growth.opacity_weight,
             scale_weight=config.growth.scale_weight / self._extent,
         )
+        if config.surface and recipe.surface.is_due(state.step, progress):
+            add_surface_gradients(
+                model.gaussians,
+                model.adam,
+                view,
+                recipe.surface,
+                update,
+                self._extent,
+                self.backend,
+            )
         self._fused.finish(
             model.gaussians, model.adam, update, model.statistics if gathers else None
         )
@@ -334,8 +345,9 @@ class Trainer:
         config, recipe = self.config, self.config.recipe
         factor = recipe.coarse.factor(progress, self.long_side)
         degree = sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
+        extra = recipe.surface.cost if config.surface and progress >= recipe.surface.start else 0.0
         return StepCost().parts(
-            self._pixels / factor**2,
+            (1 + extra) * self._pixels / factor**2,
             config.growth.target(progress, self.state.budget),
             count_from_degree(degree),
         )
