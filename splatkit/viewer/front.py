@@ -21,6 +21,7 @@ from splatkit.train.run_folder import RunFolder
 from splatkit.viewer.library import Entry, Library
 from splatkit.viewer.phone import Phone
 from splatkit.viewer.ranking import Ranking
+from splatkit.viewer.refusals import Refusals
 from splatkit.viewer.relay import relay
 from splatkit.viewer.stage import Stage
 from splatkit.viewer.steering import Steering
@@ -56,7 +57,7 @@ class Front:
 
     def app(self, guard: Callable[..., Awaitable]) -> web.Application:
         """The application, behind a guard."""
-        app = web.Application(middlewares=[guard, _errors], client_max_size=1 << 16)
+        app = web.Application(middlewares=[_logged, guard, _errors], client_max_size=1 << 16)
         app.add_routes(
             [
                 web.get("/", _page("library.html")),
@@ -192,6 +193,26 @@ class Front:
         if self._library.uploads is None:
             raise UsageError("upload: this viewer takes no files")
         return self._library.uploads
+
+
+_REFUSALS = Refusals()
+REFUSED = (400, 401, 403, 413)
+
+
+@web.middleware
+async def _logged(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Note what was refused."""
+    try:
+        answer = await handler(request)
+    except web.HTTPException as error:
+        if error.status in REFUSED:
+            _REFUSALS.note(error.status, request.path, request.remote)
+        raise
+    if answer.status in REFUSED:
+        _REFUSALS.note(answer.status, request.path, request.remote)
+    return answer
 
 
 @web.middleware

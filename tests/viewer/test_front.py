@@ -17,8 +17,9 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from splatkit.io import read_gaussians, write_gaussians
-from splatkit.viewer import Library, Viewer
+from splatkit.viewer import Library, Viewer, front
 from splatkit.viewer.front import PAGES
+from splatkit.viewer.refusals import Refusals
 from tests.scenes import ball_over_floor, ring, write_photos, write_run
 from tests.viewer.browsers import FakeBrowser
 
@@ -194,6 +195,24 @@ def test_the_token_is_asked_for(folder: Path) -> None:
         kitchen = next(s["id"] for s in told["scenes"] if s["name"] == "kitchen")
         browser = FakeBrowser(viewer.port, scene=kitchen, additional_headers={"Cookie": cookie})
         browser.close()
+
+
+def test_refusals_are_logged_but_do_not_fill_the_log(
+    caplog: pytest.LogCaptureFixture, viewer: Viewer
+) -> None:
+    now = [0.0]
+    refusals = Refusals(lambda: now[0])
+    for second in range(100):
+        now[0] = second / 5
+        refusals.note(401, "/\x1b[2J" + "a" * 500, "10.0.0.9")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert lines[1].endswith("and 49 more before")
+    assert all("\x1b" not in line and len(line) < 200 for line in lines)
+    caplog.clear()
+    front._REFUSALS._told = -float("inf")
+    ask(viewer, "/api/scenes", Host="evil.example")
+    assert "403 for '/api/scenes' from 127.0.0.1" in caplog.text
 
 
 def test_random_messages_do_not_stop_it(viewer: Viewer) -> None:
