@@ -32,6 +32,10 @@ class Command:
     100,000 or 200,000 splats."""
     colors: Literal["texture", "vertex"] | None = None
     """Colours in a picture, which every program shows right, or at the vertices (splats always)."""
+    lods: tuple[float, ...] = ()
+    """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
+    collision: int | None = None
+    """Write a closed shape of as many triangles, at most, for physics: OUT_collision.glb."""
     normals: bool = False
     """Write normals, too."""
     time_limit: str | None = None
@@ -56,6 +60,8 @@ class Command:
             preset=self.preset,
             triangles=self.triangles,
             colors=self.colors,
+            lods=self.lods,
+            collision=self.collision,
             normals=self.normals,
             time_limit=self.time_limit,
             backend=self.backend,
@@ -72,6 +78,16 @@ class Command:
 def _figures(made: MeshMade) -> str:
     stats = made.stats
     mean = stats["mean"]
+    further = [
+        f"{made.path.with_name(level['file'])}: {level['triangles']:,} triangles, "
+        f"{level['mean']['psnr']:.2f} dB"
+        for level in stats["levels"]
+    ]
+    if stats["collision"] is not None:
+        shape = stats["collision"]
+        further.append(
+            f"{made.path.with_name(shape['file'])}: {shape['triangles']:,} triangles, closed"
+        )
     return "\n".join(
         (
             f"{made.path}: {stats['triangles']:,} triangles, {stats['vertices']:,} vertices, "
@@ -81,5 +97,6 @@ def _figures(made: MeshMade) -> str:
             f"read again, it shows the same to {stats['reimport_psnr']:.1f} dB; median edge "
             f"{stats['median_edge_pixels']:.1f} pixels; {stats['non_manifold_edges']} edges with "
             f"more than two triangles; {stats['seconds']:.0f} s",
+            *further,
         )
     )

@@ -51,6 +51,10 @@ class MeshOptions:
     colors: Colors | None = None
     """Colours in a picture, which every program shows right, or at the vertices. Surfaces have a
     texture when None; splats always have vertex colours."""
+    lods: tuple[float, ...] = ()
+    """Shares of the triangles of further levels of detail, each in a file of its own."""
+    collision: int | None = None
+    """Triangles, at most, of a closed shape for physics in a file of its own; none when None."""
     normals: bool = False
     """Write normals, too."""
     time_limit: str | None = None
@@ -73,6 +77,12 @@ class MeshOptions:
             raise UsageError(
                 f"--triangles: expected {LEAST_TRIANGLES} to {MOST_TRIANGLES}, got {self.count}"
             )
+        if self.lods and self.mode == "splats":
+            raise UsageError("--lods: expected a surface, got --mode splats")
+        if any(not 0 < share < 1 for share in self.lods):
+            raise UsageError(f"--lods: expected shares between 0 and 1, got {list(self.lods)}")
+        if self.collision is not None and self.collision < 4:
+            raise UsageError(f"--collision: expected at least 4 triangles, got {self.collision}")
         if self.time_limit is not None:
             seconds_from_text(self.time_limit)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from splatkit.io import mesh_glb, read_gaussians, write_json
 from splatkit.io.files import read_json
 from splatkit.io.scene import load_scene
 from splatkit.mesh.atlas import unwrapped
-from splatkit.mesh.clean import edges_of
+from splatkit.mesh.clean import decimated, edges_of, manifold
+from splatkit.mesh.collision import collision_shape, is_watertight
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.paint import painted
 from splatkit.mesh.seeds import shown, triangles_of
 from splatkit.mesh.splats import SplatSchedule, fitted
 from splatkit.mesh.surface import surface
+from splatkit.mesh.warp import warp_of
 from splatkit.render import get_backend, render_triangles
 from splatkit.train.config import TrainConfig
 from splatkit.train.machine import describe_machine
@@ -73,8 +76,15 @@ def make_mesh(
     views = yield from load_views(scene.training_photos, *sizes)
     held_out = yield from load_views(scene.held_out_photos, *sizes)
     background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
-    make = _splats if options.mode == "splats" else _surface
-    made = yield from make(gaussians, views, background, options, start)
+    job = _Job(gaussians, views, background, options, start)
+    if options.mode == "splats":
+        made, levels = (yield from _splats(job)), []
+    else:
+        made, levels = yield from _surface(job)
+    shape = None
+    if options.collision is not None:
+        yield Note("Closing a shape for physics")
+        shape = collision_shape(made, options.collision)
     mesh_glb.write(made, output, normals=options.normals, extras={"splatkit": __version__})
     again = mesh_glb.read(output)
     stats = facts_of(made) | _compared(made, again, held_out or views, background)
@@ -84,6 +94,8 @@ def make_mesh(
         "machine": describe_machine(),
         "compared_with": "held-out photos" if held_out else "all photos",
         "mode": options.mode,
+        "levels": _write_levels(levels, output, options, held_out or views, background),
+        "collision": None if shape is None else _write_shape(shape, output),
         "seed": options.seed,
         "version": __version__,
     }
@@ -97,44 +109,73 @@ def make_mesh(
     return MeshMade(output, stats)
 
 
-def _surface(
-    gaussians: Gaussians, views: list[View], background: Tensor, options: MeshOptions, start: float
-) -> Generator[Event, None, Triangles]:
-    """Shape from depth, then colours from photos until nine tenths of the time are over."""
-    effort = options.effort
+@dataclass(frozen=True)
+class _Job:
+    """What both products are made of."""
+
+    gaussians: Gaussians
+    views: list[View]
+    background: Tensor
+    options: MeshOptions
+    start: float
+    """When the work began, by the monotonic clock."""
+
+
+def _surface(job: _Job) -> Generator[Event, None, tuple[Triangles, list[Triangles]]]:
+    """The surface and its levels of detail: shape from depth, then colours from photos."""
+    options, effort = job.options, job.options.effort
     bare = yield from surface(
-        gaussians, views, cells=effort.cells, triangles=options.count, backend=options.backend
+        job.gaussians,
+        job.views,
+        cells=effort.cells,
+        triangles=options.count,
+        backend=options.backend,
     )
+    whole = yield from _colored(job, bare, effort.texture_side, effort.paint_steps)
+    warp = warp_of([view.camera for view in job.views])
+    levels = []
+    for level, share in enumerate(options.lods, 1):
+        coarse = manifold(decimated(bare, max(4, round(share * len(bare))), warp))
+        side = max(64, effort.texture_side >> level)
+        levels.append((yield from _colored(job, coarse, side, effort.paint_steps // 2)))
+    return whole, levels
+
+
+def _colored(
+    job: _Job, bare: Triangles, side: int, steps: int
+) -> Generator[Event, None, Triangles]:
+    """Colours from photos until nine tenths of the time are over."""
+    options = job.options
     if options.colors != "vertex":
         yield Note(f"Laying {len(bare):,} triangles out on a texture")
-        bare = unwrapped(bare, effort.texture_side)
-    deadline = start + TIME_SHARE * options.seconds
+        # Texels beyond the photos' pixels would have nothing to show.
+        pixels = sum(view.camera.width * view.camera.height for view in job.views)
+        bare = unwrapped(bare, min(side, 1 << math.ceil(math.log2(pixels) / 2)))
+    deadline = job.start + TIME_SHARE * options.seconds
     return (
         yield from painted(
             bare,
-            views,
-            background,
-            steps=effort.paint_steps,
+            job.views,
+            job.background,
+            steps=steps,
             seed=options.seed,
             in_time=lambda: time.monotonic() < deadline,
         )
     )
 
 
-def _splats(
-    gaussians: Gaussians, views: list[View], background: Tensor, options: MeshOptions, start: float
-) -> Generator[Event, None, Triangles]:
+def _splats(job: _Job) -> Generator[Event, None, Triangles]:
     """Triangles in the place of Gaussians, fitted and hardened."""
-    schedule = SplatSchedule()
-    weights = yield from shown(gaussians, views, options.backend)
-    seeds = triangles_of(gaussians, weights, options.count, schedule.softness)
+    schedule, options = SplatSchedule(), job.options
+    weights = yield from shown(job.gaussians, job.views, options.backend)
+    seeds = triangles_of(job.gaussians, weights, options.count, schedule.softness)
     began = time.monotonic()
-    room = max(1e-3, start + TIME_SHARE * options.seconds - began)
+    room = max(1e-3, job.start + TIME_SHARE * options.seconds - began)
     return (
         yield from fitted(
             seeds,
-            views,
-            background,
+            job.views,
+            job.background,
             steps=options.effort.splat_steps,
             count=options.count,
             schedule=schedule,
@@ -143,6 +184,29 @@ def _splats(
             share_of_time=lambda: (time.monotonic() - began) / room,
         )
     )
+
+
+def _write_levels(
+    levels: list[Triangles],
+    output: Path,
+    options: MeshOptions,
+    views: list[View],
+    background: Tensor,
+) -> list[dict[str, Any]]:
+    """Files of the levels of detail, and how near they come to the photos."""
+    told = []
+    for level, mesh in enumerate(levels, 1):
+        path = output.with_name(f"{output.stem}_lod{level}.glb")
+        mesh_glb.write(mesh, path, normals=options.normals, name=f"mesh_LOD{level}")
+        found = _compared(mesh, mesh_glb.read(path), views, background)
+        told.append({"file": path.name, "triangles": len(mesh), "mean": found["mean"]})
+    return told
+
+
+def _write_shape(shape: Triangles, output: Path) -> dict[str, Any]:
+    path = output.with_name(f"{output.stem}_collision.glb")
+    mesh_glb.write(shape, path, name="collision")
+    return {"file": path.name, "triangles": len(shape), "watertight": is_watertight(shape)}
 
 
 def facts_of(triangles: Triangles) -> dict[str, Any]:

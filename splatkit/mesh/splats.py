@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Event, Progress, Triangles
+from splatkit.mesh.clean import quarters
 from splatkit.mesh.paint import photo_loss
 from splatkit.render import render_triangles
 from splatkit.train.chance import PhotoOrder
@@ -129,24 +130,17 @@ class SplatState:
         rest = torch.ones(len(self), dtype=torch.bool)
         rest[rows] = False
         self.keep(rest)
-        self.base = torch.cat((self.base, *_quarters(corners)))
+        self.base = torch.cat((self.base, *quarters(corners)))
         size = (self.base - self.base.mean(1, keepdim=True)).norm(dim=-1).amax(-1)
         self.size = torch.cat((self.size, size[len(self.size) :, None, None]))
         new = {"places": [torch.zeros_like(corners)] * 4}
-        new |= {name: _quarters(value) for name, value in values.items()}
+        new |= {name: quarters(value) for name, value in values.items()}
         for name, parts in new.items():
             fresh = torch.cat(parts)
             self.parameters[name] = torch.cat((self.parameters[name], fresh))
             first, second = self.moments[name]
             blank = torch.zeros_like(fresh)
             self.moments[name] = (torch.cat((first, blank)), torch.cat((second, blank)))
-
-
-def _quarters(corners: Tensor) -> list[Tensor]:
-    """The four triangles [n,3,...] that the middles of the sides make of values at corners."""
-    a, b, c = corners.unbind(1)
-    ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
-    return [torch.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
 
 
 def fitted(

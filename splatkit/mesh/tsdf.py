@@ -22,7 +22,7 @@ TRUNCATION = 4.0
 """Voxels."""
 _REACH = 1 << 16
 """Blocks that an axis has to either side of the origin."""
-_PIECE = 8192
+_PIECE = 512
 """Blocks that are updated at once."""
 
 
@@ -80,9 +80,9 @@ def fuse(views: list[DepthView], warp: Warp, voxel: float) -> Generator[Event, N
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
     shape = (len(keys), BLOCK, BLOCK, BLOCK)
     grid = Grid(warp, voxel, keys, torch.zeros(shape), torch.zeros(shape))
-    places = block_places(keys)
+    voxels = _voxels(grid)
     for done, view in enumerate(views):
-        _integrate(grid, places, view)
+        _integrate(grid, voxels, view)
         yield Progress("Fusing depth", done + 1, len(views))
     return grid
 
@@ -131,15 +131,34 @@ def _touched(view: DepthView, warp: Warp, voxel: float) -> Tensor:
     return torch.cat(keys).unique()
 
 
-def _integrate(grid: Grid, places: Tensor, view: DepthView) -> None:
+@dataclass
+class _Voxels:
+    """Where the voxels of a grid are in the world."""
+
+    points: Tensor
+    """[B,512,3]."""
+    truncation: Tensor
+    """[B,512] distance at which theirs is cut, world units."""
+    reach: Tensor
+    """[B] distance from a block's middle within which a surface concerns it."""
+
+
+def _voxels(grid: Grid) -> _Voxels:
+    axis = torch.arange(BLOCK, dtype=torch.float32)
+    offsets = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).view(-1, 3)
+    warped = (block_places(grid.keys).float()[:, None] * BLOCK + offsets) * grid.voxel
+    stretch = grid.warp.stretch(warped)
+    reach = 1.3 * (BLOCK + TRUNCATION) * grid.voxel * stretch.amax(1)
+    return _Voxels(grid.warp.inverse(warped), TRUNCATION * grid.voxel * stretch, reach)
+
+
+def _integrate(grid: Grid, voxels: _Voxels, view: DepthView) -> None:
     """Add one view to all voxels that it sees in front of the surface or just behind it."""
     K, matrix = view.camera.Ks[0], view.camera.viewmats[0]
     height, width = view.depth.shape
-    side = BLOCK * grid.voxel
-    middles = (places.float() + 0.5) * side
-    centers = grid.warp.inverse(middles) @ matrix[:3, :3].T + matrix[:3, 3]
+    centers = voxels.points.mean(1) @ matrix[:3, :3].T + matrix[:3, 3]
     # Blocks that may be in the picture, and not far behind everything that it shows.
-    reach = 1.3 * (side + TRUNCATION * grid.voxel) * grid.warp.stretch(middles)
+    reach = voxels.reach
     z = centers[:, 2].clamp_min(1e-6)
     x = centers[:, 0] / z * K[0, 0] + K[0, 2]
     y = centers[:, 1] / z * K[1, 1] + K[1, 2]
@@ -147,12 +166,8 @@ def _integrate(grid: Grid, places: Tensor, view: DepthView) -> None:
     keep = (centers[:, 2] > -reach) & (centers[:, 2] < view.depth.max() + reach)
     far = centers[:, 2] > 2 * reach
     keep &= ~far | ((x > -spread) & (x < width + spread) & (y > -spread) & (y < height + spread))
-    offsets = torch.stack(
-        torch.meshgrid(*[torch.arange(BLOCK, dtype=torch.float32)] * 3, indexing="ij"), -1
-    ).view(-1, 3)
     for rows in keep.nonzero().squeeze(1).split(_PIECE):
-        warped = (places[rows].float()[:, None] * BLOCK + offsets) * grid.voxel
-        point = grid.warp.inverse(warped) @ matrix[:3, :3].T + matrix[:3, 3]
+        point = voxels.points[rows] @ matrix[:3, :3].T + matrix[:3, 3]
         z = point[..., 2]
         inverse = 1 / z.clamp_min(1e-6)
         column = (point[..., 0] * inverse * K[0, 0] + K[0, 2]).floor()
@@ -160,7 +175,7 @@ def _integrate(grid: Grid, places: Tensor, view: DepthView) -> None:
         inside = (z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
         pixel = torch.where(inside, row * width + column, 0).long()
         depth = view.depth.view(-1)[pixel]
-        distance = (depth - z) / (TRUNCATION * grid.voxel * grid.warp.stretch(warped))
+        distance = (depth - z) / voxels.truncation[rows]
         seen = inside & (depth > 0) & (distance > -1)
         # Errors of depth grow with its square.
         added = torch.where(seen, 1 / depth.clamp_min(1e-6).square(), 0)

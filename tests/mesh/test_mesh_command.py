@@ -12,6 +12,7 @@ from splatkit.cli import main
 from splatkit.core import Gaussians
 from splatkit.io import mesh_glb, read_json, write_gaussians, write_json
 from splatkit.io.images import write_image
+from splatkit.mesh.collision import is_watertight
 from splatkit.render import render
 from tests.scenes import ball_over_floor, ring, write_run
 
@@ -55,9 +56,22 @@ def test_a_textured_mesh_is_written_and_compared(run: Path, tmp_path: Path, caps
 def test_vertex_colours_and_the_default_place(run: Path, capsys) -> None:
     pytest.importorskip("fast_simplification", reason="needs the extra mesh")
     words = ["--preset", "draft", "--colors", "vertex", "--triangles", "500", "--time-limit", "5m"]
-    assert main(["mesh", str(run), *words]) == 0
+    further = ["--lods", "0.5", "0.2", "--collision", "2000"]
+    assert main(["mesh", str(run), *words, *further]) == 0
     target = run / "mesh" / "surface.glb"
-    assert str(target) in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert str(target) in printed
+    counts = [len(mesh_glb.read(target))]
+    for level in (1, 2):
+        path = target.with_name(f"surface_lod{level}.glb")
+        assert f"{path}: " in printed
+        counts.append(len(mesh_glb.read(path)))
+    assert counts[0] * 0.4 < counts[1] <= counts[0] / 2
+    # Its borders keep more than the fifth.
+    assert counts[2] < 0.8 * counts[1]
+    shape = mesh_glb.read(target.with_name("surface_collision.glb"))
+    assert is_watertight(shape)
+    assert len(shape) <= 2000
     mesh = mesh_glb.read(target)
     assert mesh.colors is not None
     assert torch.isfinite(mesh.colors).all()
@@ -82,6 +96,9 @@ def test_splats_are_written_and_compared(run: Path, tmp_path: Path, capsys) -> N
         (["{run}", "--triangles", "3"], 2, "--triangles: expected 100 to 5000000, got 3"),
         (["{run}", "--time-limit", "soon"], 2, "--time-limit: expected a time like"),
         (["{run}", "--mode", "splats", "--colors", "texture"], 2, "--colors: expected vertex"),
+        (["{run}", "--lods", "2"], 2, "--lods: expected shares between 0 and 1, got [2.0]"),
+        (["{run}", "--mode", "splats", "--lods", ".5"], 2, "--lods: expected a surface"),
+        (["{run}", "--collision", "3"], 2, "--collision: expected at least 4 triangles, got 3"),
         (["{run}", "--preset", "best"], 2, "--preset: expected one of draft, standard, high"),
         (["nowhere"], 2, "nowhere: expected a run folder, found none there"),
         (["."], 1, "expected the folder of a finished run, but config.json is missing"),
