@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from figure import figure
 from PIL import Image
+from robust import forecast_figure, robust_figures
+from step import MEMORY_GOAL
 
 from splatkit.core import Cameras, intrinsics
 from splatkit.core.scene import camera_of
@@ -118,10 +120,13 @@ def sample_figures(runs: Path) -> list[dict[str, Any]]:
         return [figure("psnr sample", None, "dB", 27.0, f"{stats['error']}: {stats['command']}")]
     how = f"{stats['command']}; whole run {stats['seconds']:.0f} s"
     pose, depth = truth_errors(runs / "sample")
+    memory = stats["peak_memory_bytes"] / 1e9
     return [
         figure("psnr sample", stats["mean"]["psnr"], "dB", 27.0, how),
         figure("pose error sample", pose, "of the extent", POSE_GOAL, "RMS of camera centres", -1),
         figure("depth error sample", depth, "of the depth", DEPTH_GOAL, "median over pixels", -1),
+        figure("peak memory sample", memory, "GB", MEMORY_GOAL["pass"], "whole run", -1),
+        forecast_figure("sample", runs / "sample" / "log.jsonl"),
     ]
 
 
@@ -177,4 +182,6 @@ def train_figures(runs: Path, only: str = "") -> list[dict[str, Any]]:
     """Figures of the trainings whose name contains ``only``, the quick ones first."""
     figures = sample_figures(runs) if only in "sample" and (SAMPLE / "photos").is_dir() else []
     trainings = [t for t in (*END_TO_END, *TEN_MINUTES) if only in t.name]
+    if only in "robust":
+        figures += robust_figures(runs)
     return figures + [training_figure(t, runs) for t in trainings]

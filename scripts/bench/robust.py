@@ -1,0 +1,103 @@
+"""Figures of runs that meet trouble: kills, photos of varied exposure, passers-by, forecasts.
+
+    scripts/scorecard.py train --only robust
+
+Kills are those of ``tests/train/test_kill.py``; the spoiled photos are made by the tests' own code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from figure import figure
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+from splatkit.core import Scene, drain  # noqa: E402
+from splatkit.train.config import TrainConfig  # noqa: E402
+from splatkit.train.evaluate import evaluate  # noqa: E402
+from splatkit.train.photos import load_views  # noqa: E402
+from splatkit.train.trainer import train  # noqa: E402
+from tests.train.disturbed import with_passer_by, with_varied_exposure  # noqa: E402
+from tests.train.sampled import sample_scene  # noqa: E402
+
+MOST_LOST = 0.5
+"""dB that spoiled photos may cost."""
+KILLS = 200
+FORECAST_FROM = 0.15
+"""Share of the steps after which the remaining time has to be right."""
+FORECAST_GOAL = 0.2
+_LAST_SECONDS = 10.0
+"""A few seconds before the end a share of what remains says nothing."""
+SMALL = TrainConfig(iterations=1500, max_gaussians=8000, resize=200, sh_degree=2, threads=1)
+
+
+def robust_figures(runs: Path) -> list[dict[str, Any]]:
+    """Kills survived, and what spoiled photos cost; trainings that are done are not repeated."""
+    return [kill_figure(), *spoiled_figures(runs / "robust")]
+
+
+def kill_figure() -> dict[str, Any]:
+    """How many SIGKILLs of ingest, training and export lost nothing: all of them, or it fails."""
+    words = ["-m", "pytest", "-q", "-m", "long", "tests/train/test_kill.py"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    passed = re.search(r"(\d+) passed", done.stdout)
+    survived = KILLS if done.returncode == 0 and passed else 0
+    how = f"{' '.join(words)}; resumed runs equal unbroken ones bit for bit"
+    return figure("kills that lose nothing", survived, "", KILLS, how)
+
+
+def spoiled_figures(runs: Path) -> list[dict[str, Any]]:
+    """dB that exposure and passers-by cost on the sample, held-out photos unspoiled."""
+    scene = sample_scene()
+    varies = replace(SMALL, exposure="varies")
+    clean = _reached(runs / "clean", scene, scene, SMALL)
+    exposed = with_varied_exposure(scene, runs / "exposed" / "photos")
+    passed = with_passer_by(scene, runs / "passed" / "photos")
+    how = "the sample at 200 px, 1,500 steps, 8,000 Gaussians, true cameras; clean photos reach "
+    figures = []
+    for name, spoiled, config in (
+        ("varied exposure", exposed, varies),
+        ("a passer-by in a third of the photos", passed, SMALL),
+    ):
+        folder = runs / name.split()[-1 if "exposure" in name else 1]
+        lost = clean - _reached(folder, spoiled, scene, config)
+        words = f"{how}{clean:.2f} dB"
+        figures.append(figure(f"dB lost to {name}", lost, "dB", MOST_LOST, words, -1))
+    return figures
+
+
+def _reached(folder: Path, photos: Scene, truth: Scene, config: TrainConfig) -> float:
+    """Mean PSNR in dB of the true scene's held-out photos after training on these."""
+    told = folder / "psnr.json"
+    if not told.is_file():
+        gaussians = drain(train(photos, folder, config))
+        views = drain(load_views(truth.held_out_photos, config.picture_size, None))
+        results = drain(evaluate(gaussians, views))
+        told.write_text(json.dumps(sum(r.psnr for r in results) / len(results)))
+    return json.loads(told.read_text())
+
+
+def forecast_figure(name: str, log: Path) -> dict[str, Any]:
+    """The worst error of the remaining time that a run foresaw, from 15% of its steps on."""
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    start = max(i for i, record in enumerate(records) if record["event"] == "Started")
+    steps = [record for record in records[start:] if record["event"] == "StepDone"]
+    end = datetime.fromisoformat(steps[-1]["time"])
+    errors = []
+    for record in steps:
+        left = (end - datetime.fromisoformat(record["time"])).total_seconds()
+        if record["step"] >= FORECAST_FROM * steps[-1]["step"] and left > _LAST_SECONDS:
+            errors.append(abs(record["seconds_left"] / left - 1))
+    how = f"largest of {len(errors)} forecasts from {FORECAST_FROM:.0%} of the steps on"
+    worst = max(errors, default=None)
+    return figure(f"remaining time {name}", worst, "of it", FORECAST_GOAL, how, -1)
