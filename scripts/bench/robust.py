@@ -65,12 +65,11 @@ def spoiled_figures(runs: Path) -> list[dict[str, Any]]:
     passed = with_passer_by(scene, runs / "passed" / "photos")
     how = "the sample at 200 px, 1,500 steps, 8,000 Gaussians, true cameras; clean photos reach "
     figures = []
-    for name, spoiled, config in (
-        ("varied exposure", exposed, varies),
-        ("a passer-by in a third of the photos", passed, SMALL),
+    for name, folder, spoiled, config in (
+        ("varied exposure", "exposed", exposed, varies),
+        ("a passer-by in a third of the photos", "passed", passed, SMALL),
     ):
-        folder = runs / name.split()[-1 if "exposure" in name else 1]
-        lost = clean - _reached(folder, spoiled, scene, config)
+        lost = clean - _reached(runs / folder, spoiled, scene, config)
         words = f"{how}{clean:.2f} dB"
         figures.append(figure(f"dB lost to {name}", lost, "dB", MOST_LOST, words, -1))
     return figures

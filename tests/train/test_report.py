@@ -25,11 +25,11 @@ def record(event, second, **values):
     return {"time": f"2030-01-01T00:00:{second:02d}+00:00", "event": event, **values}
 
 
-def make_run(folder, psnr=20.0, name="photo <1> </script>.png"):
+def make_run(folder, psnr=20.0, name="photo <1> </script>.png", better="good.png"):
     """A run folder with two held-out photos and a log of two sessions."""
     photos = [
         {"name": n, "psnr": p, "ssim": 0.8, "psnr_cc": p + 1, "ssim_cc": 0.8, "lpips": None}
-        for n, p in (("good.png", psnr + 5), (name, psnr))
+        for n, p in ((better, psnr + 5), (name, psnr))
     ]
     stats = {
         "scene": folder.name,
@@ -165,6 +165,13 @@ def test_a_browser_draws_one_run_and_compares_it_with_another(tmp_path):
         assert "+2.00" in page.locator(".tile").first.inner_text()
         assert page.locator(".photo").first.locator("img").count() == 5
         assert page.locator("tr.differs").first.inner_text().split() == ["seed", "20", "22"]
+        assert "No photo was held out in both" not in page.inner_text("body")
+
+        strange = make_run(tmp_path / "strange", name="other.png", better="another.png")
+        page.goto(write_report([tmp_path / "first", strange], tmp_path / "both.html").as_uri())
+        assert page.locator(".photo").count() == 4
+        assert page.locator(".photo img").count() == 12
+        assert "No photo was held out in both runs" in page.inner_text("p.warning")
         assert complaints == []
 
 

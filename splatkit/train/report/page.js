@@ -207,12 +207,16 @@ function stages(runs) {
 
 function photos(runs) {
   const first = runs[0];
-  if (!first.photos.length) return [el("h2", {}, "Held-out photos"), el("p", { class: "soft" },
+  const names = new Set(first.photos.map((photo) => photo.name));
+  const added = runs.slice(1).flatMap((run) => run.photos).filter((photo) => !names.has(photo.name));
+  if (!first.photos.length && !added.length) return [el("h2", {}, "Held-out photos"), el("p", { class: "soft" },
     "None were held out, so there is nothing to compare with.")];
   const box = [el("h2", {}, "Held-out photos ", el("small", {}, "worst first; error from 0 to ",
     String(first.error_peak), el("i", { class: "scale" }), "mean absolute difference, 1 is white against black"))];
+  if (runs.length > 1 && added.length === runs[1].photos.length) box.push(el("p", { class: "soft warning" },
+    "No photo was held out in both runs: their figures are of different photos and cannot be compared."));
   const rest = [];
-  for (const photo of first.photos) {
+  for (const photo of [...first.photos, ...added]) {
     const others = runs.map((run) => run.photos.find((other) => other.name === photo.name));
     const title = el("h3", {}, photo.name);
     others.forEach((other, i) => title.append(el("span", {}, dot(i, runs), other ? figures(other) : "not compared")));
