@@ -107,7 +107,8 @@ def shown_ms(
         exact = render(scene, camera, backend=backend).rgb
         # Both forms are tried first.
         for _ in range(10):
-            shown = render(scene, camera, backend=backend, display=True).rgb
+            render(scene, camera, backend=backend, display=True)
+        shown = render(scene, camera, backend=backend, display=True).rgb
         ms = median_ms(device, 7, lambda: render(scene, camera, backend=backend, display=True))
     return ms, exact, shown
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splatkit.core import Cameras, Gaussians
+from splatkit.core import PARAMETER_NAMES, Cameras, Gaussians
 from splatkit.render.backends import Backend
 from splatkit.render.backends._cuda_compile import Options
 from splatkit.render.backends._cuda_driver import Driver
@@ -23,7 +23,7 @@ from splatkit.render.timing import median_ms
 
 WARM_UP = 40
 """Steps before timing: every form is tried and launches are replayed."""
-RATES = dict.fromkeys(("means", "quats", "log_scales", "logit_opacities", "sh", "sh_rest"), 1e-9)
+RATES: dict[str, float] = dict.fromkeys((*PARAMETER_NAMES, "sh_rest"), 1e-9)
 """Too small to change the scene while it is timed."""
 
 

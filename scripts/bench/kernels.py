@@ -8,10 +8,13 @@ Compiles by NVRTC and needs no GPU. A spill in a hot kernel, or any warning, is 
 from __future__ import annotations
 
 import ctypes
+import getpass
+import hashlib
 import json
 import os
 import re
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -20,12 +23,14 @@ from pathlib import Path
 import tyro
 
 from splatkit.core.errors import SplatkitError
+from splatkit.io.files import write_text
 from splatkit.render.backends._cuda_compile import (
     Options,
     compile_file,
     nvrtc_architectures,
     nvrtc_version,
     options_of,
+    sources_digest,
 )
 from splatkit.render.backends._cuda_foreseen import training_set
 from splatkit.render.backends._cuda_plan import Choice, Frame
@@ -69,10 +74,22 @@ class Cost:
     """Bytes a thread stores and loads because registers ran out."""
 
 
-def inspect(file: str, options: Options, architecture: int) -> tuple[list[Cost], list[str]]:
-    """Costs of the kernels of a file, and the compiler's warnings."""
+def compiler_says(file: str, options: Options, architecture: int) -> str:
+    """The compiler's log, kept from run to run while neither sources nor compiler change."""
+    folder = Path(tempfile.gettempdir()) / f"splatkit-kernels-{getpass.getuser()}"
+    told = (sources_digest(), file, options, nvrtc_version(), architecture)
+    path = folder / f"{hashlib.sha256(repr(told).encode()).hexdigest()[:32]}.log"
+    if path.is_file():
+        return path.read_text()
     log = Log()
     compile_file(file, options, architecture, log)
+    write_text(path, log.text)
+    return log.text
+
+
+def inspect(file: str, options: Options, architecture: int) -> tuple[list[Cost], list[str]]:
+    """Costs of the kernels of a file, and the compiler's warnings."""
+    text = compiler_says(file, options, architecture)
     costs = [
         Cost(
             name,
@@ -83,9 +100,9 @@ def inspect(file: str, options: Options, architecture: int) -> tuple[list[Cost],
             int(shared or 0),
             int(stored) + int(loaded),
         )
-        for name, stored, loaded, used, shared in _ENTRY.findall(log.text)
+        for name, stored, loaded, used, shared in _ENTRY.findall(text)
     ]
-    return costs, [line for line in log.text.splitlines() if "warning" in line.lower()]
+    return costs, [line for line in text.splitlines() if "warning" in line.lower()]
 
 
 def every_specialisation() -> list[tuple[str, Options]]:

@@ -26,6 +26,9 @@ FLAGS = ["-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-ffp-contract=off", "-
 QUIET = ["-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable"]
 
 
+CPU = torch.device("cpu")
+
+
 class SimtDriver:
     """A ``Driver`` whose device is the CPU.
 
@@ -36,10 +39,7 @@ class SimtDriver:
     """
 
     def __init__(
-        self,
-        seed: int = 0,
-        flags: tuple[str, ...] = (),
-        device: torch.device = torch.device("cpu"),  # noqa: B008
+        self, seed: int = 0, flags: tuple[str, ...] = (), device: torch.device = CPU
     ) -> None:
         self.device = device
         self.seed = seed

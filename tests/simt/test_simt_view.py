@@ -131,8 +131,8 @@ def test_the_viewer_draws_with_it(monkeypatch: pytest.MonkeyPatch, driver: SimtD
         backend = CudaBackend(SimtDriver(device=GPU))
         for module in ("api", "display"):
             monkeypatch.setattr(f"splatkit.render.{module}.get_backend", lambda *_: backend)
-        for _ in range(2):
-            pixels = look.draw(look.Subject(gaussians), camera, look.Look())
+        look.draw(look.Subject(gaussians), camera, look.Look())
+        pixels = look.draw(look.Subject(gaussians), camera, look.Look())
         (kept,) = look._display("auto")._kept.values()
         assert kept.gaussians.device == GPU
         depth = look.draw(look.Subject(gaussians), camera, look.Look("depth", far=100.0))

@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from splatkit.core import places
 from splatkit.core.errors import SplatkitError
@@ -137,7 +139,7 @@ def compile_file(file: str, options: Options, architecture: int, logs: object = 
     """
     with _IMPORTING:
         # Two threads that import it at the same time find it half made.
-        import cuda.core as nvrtc
+        nvrtc: Any = import_module("cuda.core")
 
     root = source_root()
     told = nvrtc.ProgramOptions(
