@@ -27,6 +27,24 @@ constexpr int MORTON_BITS = 20;  // an axis
 // Halves of a split stand this many standard deviations from the old centre.
 constexpr float SPLIT_DISTANCE = 0.6f;
 
+// In (0, 1], 24 bits.
+SK_DEVICE float chance_of(unsigned long long bits) {
+  return (float)((bits >> 40) + 1) * (1.0f / 16777216.0f);
+}
+
+// Two normal numbers of a counter (Box and Muller 1958).
+SK_DEVICE void normal_pair(unsigned long long seed, unsigned long long counter, float pair[2]) {
+  const float radius =
+      sqrt(-2.0f * log(chance_of(mixed(seed + 0x9e3779b97f4a7c15ull * (2 * counter + 1)))));
+  const float angle =
+      6.28318530718f * chance_of(mixed(seed + 0x9e3779b97f4a7c15ull * (2 * counter + 2)));
+  pair[0] = radius * ::cosf(angle);
+  pair[1] = radius * ::sinf(angle);
+}
+
+// A step held back more than this moves nothing: its Gaussian is not even read.
+constexpr float LEAST_STEP = 1e-8f;
+
 constexpr int SPLIT_THREADS = 128;
 // Columns of a row of means, quats, log_scales, logit_opacities.
 SK_DEVICE constexpr int columns_of(int tensor) { return tensor == 1 ? 4 : tensor == 3 ? 1 : 3; }
@@ -36,10 +54,8 @@ SK_DEVICE constexpr int columns_of(int tensor) { return tensor == 1 ? 4 : tensor
 SK_GLOBAL(256) sample_keys(const SampleParams p) {
   const long long i = blockIdx.x * 256ll + threadIdx.x;
   if (i >= p.count) return;
-  // In (0, 1], 24 bits.
-  const unsigned long long bits =
-      mixed(p.seed + 0x9e3779b97f4a7c15ull * ((unsigned long long)i + 1));
-  const float chance = (float)((bits >> 40) + 1) * (1.0f / 16777216.0f);
+  const float chance =
+      chance_of(mixed(p.seed + 0x9e3779b97f4a7c15ull * ((unsigned long long)i + 1)));
   const float weight = p.weights[i];
   // A race: who has the larger weight tends to arrive earlier. Floats from 0 on sort like their
   // bits.
@@ -58,6 +74,26 @@ SK_GLOBAL(256) morton_keys(const MortonParams p) {
     key |= spread((unsigned)cell >> (p.high ? MORTON_BITS / 2 : 0)) << axis;
   }
   p.keys[i] = key;
+}
+
+SK_GLOBAL(256) disturb_means(const DisturbParams p) {
+  const long long i = blockIdx.x * 256ll + threadIdx.x;
+  if (i >= p.count) return;
+  const float opacity = sigmoid(p.logit_opacities[i]);
+  const float step = p.strength * sigmoid(p.steepness * (p.opacity_floor - opacity));
+  if (!(step > LEAST_STEP * p.strength)) return;
+  const float4 quat = ((const float4 *)p.quats)[i];
+  const float values[4] = {quat.x, quat.y, quat.z, quat.w};
+  float unit[4], r[9], noise[4], local[3];
+  normalize<4>(values, unit);
+  rotation_from_unit_quat(unit, r);
+  normal_pair(p.seed, 2ull * i, noise);
+  normal_pair(p.seed, 2ull * i + 1, noise + 2);
+  for (int k = 0; k < 3; ++k) {
+    const float along = fma(noise[0], r[k], fma(noise[1], r[3 + k], noise[2] * r[6 + k]));
+    local[k] = step * along * exp(2.0f * p.log_scales[3 * i + k]);
+  }
+  for (int c = 0; c < 3; ++c) p.means[3 * i + c] += dot3(r + 3 * c, local);
 }
 
 SK_GLOBAL(SPLIT_THREADS) split_rows(const SplitParams p) {

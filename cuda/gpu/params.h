@@ -39,6 +39,7 @@
 //   sample_keys     densify.cu      SampleParams   256           ceil(count / 256)
 //   morton_keys     densify.cu      MortonParams   256           ceil(count / 256)
 //   split_rows      densify.cu      SplitParams    128           ceil(count / 128)
+//   disturb_means   densify.cu      DisturbParams  256           ceil(count / 256)
 //   shrink_image    image.cu        ShrinkParams   256           ceil(width * height / 256)
 //
 // All launches of a kernel that would have 0 blocks are left out; outputs of size 0 need nothing.
@@ -377,6 +378,20 @@ struct SplitParams {
   const unsigned *order;    // [count] or null
   long long count;
   int num_bases;  // K
+};
+
+// Random steps of the centres, shaped by each Gaussian's covariance and held back by its opacity
+// (splatkit/train/strategies/mcmc.py, `disturb`).
+struct DisturbParams {
+  float *means;                  // [count,3] in and out
+  const float *quats;            // [count,4] 16-byte aligned
+  const float *log_scales;       // [count,3]
+  const float *logit_opacities;  // [count]
+  unsigned long long seed;
+  long long count;
+  float strength;       // standard deviation of a step of a Gaussian of unit variance
+  float opacity_floor;  // where a step is held back by half
+  float steepness;      // of holding back, over opacity
 };
 
 // Area average of a uint8 image [from_height,from_width,channels], as splatkit/io/images.py

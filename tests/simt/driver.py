@@ -99,10 +99,13 @@ def build(file: str, options: Options, flags: tuple[str, ...] = ()) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as work:
             (Path(work) / "main.cpp").write_text(source)
             built = Path(work) / "built.so"
+            # What this process was started with for sanitizers is not for the compiler.
+            environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
             result = subprocess.run(
                 [*command, "-o", str(built), str(Path(work) / "main.cpp")],
                 capture_output=True,
                 text=True,
+                env=environment,
             )
             complaints = result.stderr or ("g++ failed" if result.returncode else "")
             assert not complaints, complaints[:6000]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from splatkit.core import SplatkitError
+from splatkit.core.transforms import rotation_from_quat
 from splatkit.render.backends._cuda_rows import RowKernels
 from splatkit.train.strategies.base import Model
 from splatkit.train.strategies.moves import morton_order, split
@@ -69,3 +70,29 @@ def test_samples_are_different_and_repeatable(driver: SimtDriver, shuffled: Simt
 def test_pictures_do_not_grow(driver: SimtDriver) -> None:
     with pytest.raises(SplatkitError, match="at least 9x5 pixels to shrink to that, got 8x6"):
         RowKernels(driver).shrink(torch.zeros(6, 8, 3, dtype=torch.uint8), 9, 5)
+
+
+def test_random_steps_have_the_shape_of_their_gaussians(driver: SimtDriver) -> None:
+    """As many alike, of which the opaque ones stay: covariance (R S^2 R^T)^2, held back."""
+    count = 6000
+    gaussians = model(count, 0).gaussians
+    gaussians.means.zero_()
+    gaussians.quats[:] = torch.tensor([0.9, 0.1, -0.3, 0.2])
+    gaussians.log_scales[:] = torch.tensor([-0.5, 0.2, -1.0])
+    gaussians.logit_opacities[: count // 2] = 4.0
+    gaussians.logit_opacities[count // 2 :] = torch.tensor(0.01).logit()
+    first = gaussians.clone()
+    RowKernels(driver).disturb(first, 2.0, 0.01, 100.0, seed=2**63 + 9)
+    assert not first.means[: count // 2].any()
+    steps = first.means[count // 2 :]
+    rotation = rotation_from_quat(gaussians.quats[:1])[0]
+    shape = rotation @ torch.diag(gaussians.log_scales[0].mul(2).exp()) @ rotation.mT
+    # Half held back, twice as strong: the covariance itself.
+    expected = shape @ shape
+    assert steps.mean(0).abs().max() < 0.08
+    assert (steps.mT.cov() - expected).norm() < 0.08 * expected.norm()
+    again = gaussians.clone()
+    RowKernels(driver).disturb(again, 2.0, 0.01, 100.0, seed=2**63 + 9)
+    assert torch.equal(again.means, first.means)
+    RowKernels(driver).disturb(again, 2.0, 0.01, 100.0, seed=5)
+    assert not torch.equal(again.means, 2 * first.means)

@@ -103,6 +103,41 @@ class RowKernels:
         extra = {name: tensor[rows] for name, tensor in gaussians.extra.items()}
         return replace(gaussians, **value, extra=extra), AdamState(first, second, adam.step)
 
+    def disturb(
+        self,
+        gaussians: Gaussians,
+        strength: float,
+        opacity_floor: float,
+        steepness: float,
+        seed: int,
+    ) -> None:
+        """Move the centres by chance, in place: normal steps shaped by each covariance.
+
+        Args:
+            gaussians: N Gaussians, contiguous.
+            strength: standard deviation of a step of a Gaussian of unit variance, world units.
+            opacity_floor: opacity at which a step is held back by half.
+            steepness: of holding back, over opacity.
+            seed: the same one takes the same steps.
+        """
+        self._driver.launch(
+            "disturb_means",
+            (),
+            divided(len(gaussians), _THREADS),
+            _THREADS,
+            {
+                "means": gaussians.means,
+                "quats": gaussians.quats,
+                "log_scales": gaussians.log_scales,
+                "logit_opacities": gaussians.logit_opacities,
+                "seed": seed % 2**64,
+                "count": len(gaussians),
+                "strength": strength,
+                "opacity_floor": opacity_floor,
+                "steepness": steepness,
+            },
+        )
+
     def shrink(self, picture: Tensor, width: int, height: int) -> Tensor:
         """[height,width,...] uint8 area average of a picture [H,W] or [H,W,1 to 4], uint8.
 

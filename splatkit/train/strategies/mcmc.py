@@ -19,6 +19,7 @@ from torch import Tensor
 
 from splatkit.core import Gaussians
 from splatkit.core.transforms import rotation_from_quat
+from splatkit.render.rows import row_kernels
 from splatkit.train.strategies.base import Budget, Model, Occasion
 from splatkit.train.strategies.moves import alive, drawn, forget, morton_order
 
@@ -73,12 +74,17 @@ class Mcmc:
         """Langevin noise on the centres, shaped by each Gaussian's covariance (equation 8)."""
         if not len(gaussians):
             return
+        strength, kernels = self.noise * decay / now.extent, row_kernels(gaussians.device)
+        if kernels is not None:
+            seed = generator.initial_seed()
+            kernels.disturb(gaussians, strength, self.opacity_floor, _GATE, seed)
+            return
         noise = torch.randn(gaussians.means.shape, generator=generator, device=gaussians.device)
         gate = torch.sigmoid(_GATE * (self.opacity_floor - gaussians.opacities))
         rotations = rotation_from_quat(gaussians.quats)
         local = (noise[:, None] @ rotations).squeeze(1) * gaussians.scales.square()
         walk = (rotations @ local[..., None]).squeeze(-1) * gate[:, None]
-        gaussians.means += self.noise * decay / now.extent * walk
+        gaussians.means += strength * walk
 
 
 def relocate(model: Model, kept: Tensor, chosen: Tensor) -> Model:
