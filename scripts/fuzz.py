@@ -2,9 +2,10 @@
 
     python scripts/fuzz.py --count 20000
 
-Each input is a good file (splats of every format, COLMAP text and binary, transforms.json, photos
-of several formats) with some of its bytes or numbers changed. A reader may return or raise
-SplatkitError in one line; anything else is a finding and is kept in --keep.
+Each input is a good file (splats of every format, COLMAP text and binary, transforms.json, camera
+lists of RealityCapture and Metashape, a video, photos of several formats) with some of its bytes or
+numbers changed. A reader may return or raise SplatkitError in one line; anything else is a finding
+and is kept in --keep.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ from splatkit.ingest.undistort import Undistortion
 from splatkit.io import FORMATS, info, read_gaussians, write_gaussians
 from splatkit.io.colmap import read_model
 from splatkit.io.images import read_image, read_info
+from splatkit.io.metashape import read_metashape
+from splatkit.io.realitycapture import read_realitycapture
 from splatkit.io.transforms import read_frames
+from splatkit.io.video import write_video
+from splatkit.io.video_frames import read_video, read_video_info
 
 SECONDS_EACH = 10.0
 MEMORY_BYTES = 3 << 30
@@ -50,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir(), "splatkit-fuzz"))
+    parser.add_argument("--without", default=None, help="leave out kinds that begin so: splat")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
     start = time.monotonic()
@@ -59,6 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
             # What a format cannot hold is no news here.
             warnings.simplefilter("ignore")
             make_originals(originals)
+        for kind in list(originals.iterdir()):
+            if options.without and kind.name.startswith(options.without):
+                shutil.rmtree(kind)
         result = run_all(options, originals, Path(folder))
     result["seconds"] = round(time.monotonic() - start, 1)
     if options.json:
@@ -101,6 +110,11 @@ def make_originals(folder: Path) -> None:
         image.save(folder / suffix / f"a.{suffix}", format=None, **more)
     _make_colmap(folder)
     _make_transforms(folder / "transforms", image)
+    _make_lists(folder, image)
+    (folder / "video").mkdir()
+    with write_video(folder / "video" / "a.mp4", 64, 48, 10) as add:
+        for shift in range(4):
+            add(np.roll(np.asarray(image), shift, 1))
 
 
 def _make_text_ply(path: Path) -> None:
@@ -145,6 +159,29 @@ def _make_transforms(folder: Path, image: Image.Image) -> None:
             "p1": 0.001, "p2": 0.0, "camera_model": "OPENCV", "test_filenames": ["./a.jpg"],
             "camera_angle_x": 0.7, "frames": frames}  # fmt: skip
     (folder / "transforms.json").write_text(json.dumps(told))
+
+
+def _make_lists(folder: Path, image: Image.Image) -> None:
+    """Camera lists of RealityCapture and Metashape with a photo each."""
+    rows = {
+        "realitycapture": (
+            "a.csv",
+            "#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\n"
+            "a.jpg,1,2,3,45,80,5,30,0.01,0.02,0.1,0.01,0.001,0,0.001,0.002\n",
+        ),
+        "metashape": (
+            "a.xml",
+            '<document version="1.5"><chunk><sensors><sensor id="0" type="frame"><resolution '
+            'width="64" height="48"/><calibration class="adjusted"><f>60</f><cx>1</cx><k1>0.1</k1>'
+            '</calibration></sensor></sensors><cameras><camera id="0" sensor_id="0" label="a">'
+            "<transform>1 0 0 1 0 1 0 2 0 0 1 3 0 0 0 1</transform></camera></cameras></chunk>"
+            "</document>",
+        ),
+    }
+    for kind, (name, text) in rows.items():
+        (folder / kind).mkdir()
+        (folder / kind / name).write_text(text)
+        image.save(folder / kind / "a.jpg")
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
@@ -205,6 +242,21 @@ def _read_transforms(folder: Path) -> None:
             Undistortion(frame.lens)
 
 
+def _read_list(folder: Path) -> None:
+    for read, suffix in ((read_realitycapture, "*.csv"), (read_metashape, "*.xml")):
+        for path in folder.glob(suffix):
+            for frame in read(path, folder)[0]:
+                if max(frame.lens.width, frame.lens.height) <= 256:
+                    Undistortion(frame.lens)
+
+
+def _read_video(folder: Path) -> None:
+    for path in folder.iterdir():
+        read_video_info(path)
+        for _ in zip(range(50), read_video(path, long_side=64), strict=False):
+            pass
+
+
 def _read_photo(folder: Path) -> None:
     for path in folder.iterdir():
         read_info(path)
@@ -225,6 +277,7 @@ def reader_of(kind: str) -> Callable[[Path], None]:
         return _read_splat
     return {
         "colmap_txt": _read_colmap, "colmap_bin": _read_colmap, "transforms": _read_transforms,
+        "realitycapture": _read_list, "metashape": _read_list, "video": _read_video,
     }.get(kind, _read_photo)  # fmt: skip
 
 
