@@ -9,16 +9,18 @@ it starts in a moment and needs no torch in its memory.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pycolmap
 
@@ -34,13 +36,36 @@ _PART_PHOTOS = 200
 
 def main(job_file: str, names: list[str]) -> None:
     """Run stages of a job, each the name of a method of ``Stages``."""
+    _die_with_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    work = Path(job_file).resolve().parent
+    lock = _only_one(work)
     pycolmap.logging.minloglevel = pycolmap.logging.Level.WARNING.value
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     pycolmap.set_random_seed(job["seed"])
-    stages = Stages(job, Path(job_file).resolve().parent)
+    stages = Stages(job, work)
     for name in names:
         getattr(stages, name)()
+    if lock is not None:
+        lock.close()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process with its parent: pycolmap holds Python's lock for long."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def _only_one(work: Path) -> IO[str] | None:
+    """Wait until no other mapper writes to the folder: one whose parent was killed ends soon."""
+    try:
+        import fcntl
+    except ImportError:
+        return None  # Windows
+    lock = (work / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _end_with_parent() -> None:

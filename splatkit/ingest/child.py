@@ -33,6 +33,9 @@ def run_mapper(work: Path, *stages: str) -> Generator[Event, None, None]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
+            # The mapper's own threads take a pair of photos each; OpenMP's below them would only
+            # wait for each other, and spin while they do.
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
             # Ctrl-C in the terminal is ours alone to answer.
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
