@@ -49,8 +49,8 @@ CASES = (
          "found nothing there"),
     Case("info {here}/empty", 1, "{here}/empty: expected a run folder with exports/scene.ply, "
          "found none; make one with: splatkit train PHOTOS -o RUN"),
-    Case("ingest {here}/run -o {here}/balls.ply", 1, "{here}/balls.ply: expected a folder there, or "
-         "nothing yet, got a file; name another"),
+    Case("ingest {here}/run -o {here}/balls.ply", 1, "{here}/balls.ply: expected a folder there, "
+         "or nothing yet, got a file; name another"),
     Case("eval {here}/nowhere", 2, "{here}/nowhere: expected a run folder, found none there"),
     Case("render {here}/empty", 1, "{here}/empty: expected a run folder with exports/scene.ply, "
          "found none; make one with: splatkit train PHOTOS -o RUN"),
