@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import mmap
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -43,7 +44,8 @@ class GltfFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        whole = _mapped(path)
+        self._maps: list[mmap.mmap] = []
+        whole = self._mapped(path)
         self.size = len(whole)
         """Bytes of the file and of those that it has read so far."""
         self._binary = _EMPTY
@@ -62,6 +64,13 @@ class GltfFile:
                 "glTF 2.0"
             )
         self._buffers: dict[int, Bytes] = {}
+
+    def let_go(self) -> None:
+        """Give back the memory of the pages read so far; the files stay open."""
+        for data in self._maps:
+            # Windows has no such call, and gives back what others need by itself.
+            if hasattr(data, "madvise"):
+                data.madvise(mmap.MADV_DONTNEED)
 
     def part(self, owner: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         """An object of the JSON by name, or an empty one."""
@@ -172,6 +181,18 @@ class GltfFile:
                 yield self.item("meshes", node["mesh"]), matrix
             waiting += [(child, matrix) for child in reversed(self.listed(node, "children"))]
 
+    def _mapped(self, path: Path) -> Bytes:
+        """The bytes of a file as the system pages them in."""
+        try:
+            with path.open("rb") as stream:
+                if path.stat().st_size == 0:
+                    return _EMPTY
+                self._maps.append(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SplatkitError(f"{path}: cannot be read ({reason})") from error
+        return np.frombuffer(self._maps[-1], np.uint8)
+
     def _matrix(self, node: Mapping[str, Any]) -> Tensor:
         if "matrix" in node:
             return torch.from_numpy(self._floats(node, "matrix", 16).reshape(4, 4).T.copy())
@@ -262,7 +283,7 @@ class GltfFile:
             except (binascii.Error, ValueError) as error:
                 raise packing.damaged(self.path, f"a data URI cannot be read ({error})") from error
             return np.frombuffer(data, np.uint8)
-        data = _mapped(_inside(self.path, uri))
+        data = self._mapped(_inside(self.path, uri))
         self.size += len(data)
         return data
 
@@ -288,14 +309,3 @@ def _inside(path: Path, uri: str) -> Path:
             "its own folder are opened"
         )
     return target
-
-
-def _mapped(path: Path) -> Bytes:
-    """The bytes of a file as the system pages them in."""
-    try:
-        if path.stat().st_size == 0:
-            return _EMPTY
-        return np.memmap(path, np.uint8, "r")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SplatkitError(f"{path}: cannot be read ({reason})") from error

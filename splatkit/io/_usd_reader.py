@@ -161,7 +161,8 @@ class _Field:
         coefficients = (degree + 1) ** 2
         sh = _values(prim, HARMONICS, 3)
         if sh is None or len(sh) < count * coefficients:
-            degree, coefficients, sh = 0, 1, np.zeros((count, 3), np.float32)
+            degree, coefficients = (0, 1) if count else (degree, coefficients)
+            sh = np.zeros((count, 3), np.float32)
         self.arrays.append(sh[: count * coefficients])
         matrix = UsdGeom.Xformable(prim).ComputeLocalToWorldTransform(Usd.TimeCode.EarliestTime())
         space = Usd.ColorSpaceAPI.ComputeColorSpaceName(prim, None)

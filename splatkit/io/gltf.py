@@ -304,7 +304,7 @@ class _Primitive:
     def __init__(
         self, file: GltfFile, primitive: Mapping[str, Any], splats: Mapping[str, Any]
     ) -> None:
-        self.path = file.path
+        self.file, self.path = file, file.path
         attributes = file.part(primitive, "attributes")
         kernel = str(splats.get("kernel", "ellipse"))
         if kernel != "ellipse" or primitive.get("mode") != 0:
@@ -348,6 +348,7 @@ class _Primitive:
             part = linear.placed(self._block(block), world_from_file)
             for name, tensor in part.parameters().items():
                 getattr(whole, name)[block] = tensor
+            self.file.let_go()
         sh = linear.sh_in_srgb(whole.sh, self.color_space, self.path)
         return replace(whole, sh=sh, antialiased=self.antialiased)
 

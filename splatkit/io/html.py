@@ -45,7 +45,7 @@ from splatkit.core import Cameras, Gaussians, SplatkitError, UsageError
 from splatkit.core.sh import C0, MAX_DEGREE, count_from_degree
 from splatkit.core.transforms import quat_from_rotation
 from splatkit.io import _packing as packing
-from splatkit.io._packing import Bytes
+from splatkit.io._packing import Bytes, Floats
 from splatkit.io.files import atomic_path
 
 NAME = "HTML"
@@ -121,7 +121,6 @@ def write(
         raise UsageError(f"precision: expected {', '.join(PRECISIONS)}; got {precision!r}")
     tour = tour or Tour()
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=MAX_DEGREE)
-    gaussians = gaussians[packing.morton_order(gaussians.means)]
     step, streams = _pack(gaussians, PRECISIONS[precision])
     told = {
         "count": len(gaussians),
@@ -253,29 +252,49 @@ def _rounded(values: Tensor) -> list[float]:
 
 
 def _pack(gaussians: Gaussians, least: float) -> tuple[float, dict[str, bytes]]:
-    """The step of the centres, and the gzip streams by name.
+    """The step of the centres, and the gzip streams by name, of the Gaussians in their new order.
 
     Args:
-        gaussians: in the order of the file.
+        gaussians: in any order.
         least: step of the harmonics.
     """
+    count, rest = len(gaussians), 3 * (gaussians.sh.shape[1] - 1)
     step = _center_step(gaussians)
-    whole = (gaussians.means.double() / step).round().long().numpy()
-    moved = np.diff(whole, axis=0, prepend=np.zeros((1, 3), np.int64)).astype(np.int32)
-    place, others = packing.split_largest(gaussians.quats)
-    parts = (others * (math.sqrt(2) * _ROTATION_STEPS) + _ROTATION_STEPS).round().long()
-    words = parts[:, 0] | (parts[:, 1] << 10) | (parts[:, 2] << 20) | (place << 30)
-    steps, harmonics = _pack_harmonics(gaussians.sh[:, 1:].flatten(1).numpy(), least)
+    order = packing.morton_order(gaussians.means)
+    centers, scales, colors = (np.empty((count, 3), kind) for kind in ("<i4", "<i2", "<i2"))
+    words, opacities = np.empty(count, "<u4"), np.empty(count, np.uint8)
+    steps = np.empty(math.ceil(count / _BLOCK), "<f4")
+    harmonics = np.empty((rest, count), np.uint8)
+    # Blocks are whole blocks of harmonics.
+    for start in range(0, count, packing.BLOCK):
+        part = slice(start, start + packing.BLOCK)
+        some = gaussians[order[part]]
+        centers[part] = (some.means.double() / step).round().numpy()
+        scales[part] = _int16(some.log_scales * _SCALE_STEPS)
+        colors[part] = _int16(some.sh[:, 0] * (C0 * _COLOR_STEPS))
+        opacities[part] = packing.opacity_bytes(some.logit_opacities)
+        words[part] = _rotation_words(some.quats)
+        own = slice(start // _BLOCK, (start + packing.BLOCK) // _BLOCK)
+        flat = some.sh[:, 1:].flatten(1).numpy()
+        steps[own], harmonics[:, part] = _pack_harmonics(flat, least)
+    moved = np.diff(centers, axis=0, prepend=np.zeros((1, 3), np.int32))
     arrays = {
         "centers": _planes((moved << 1) ^ (moved >> 31)),
-        "scales": _planes(_int16(gaussians.log_scales * _SCALE_STEPS)),
-        "rotations": _planes(words.numpy().astype(np.uint32)),
-        "opacities": packing.opacity_bytes(gaussians.logit_opacities),
-        "colors": _planes(_int16(gaussians.sh[:, 0] * (C0 * _COLOR_STEPS))),
-        "steps": steps,
+        "scales": _planes(scales),
+        "rotations": _planes(words),
+        "opacities": opacities,
+        "colors": _planes(colors),
+        "steps": steps.view(np.uint8),
         "harmonics": harmonics,
     }
     return step, {name: _gzip(array) for name, array in arrays.items()}
+
+
+def _rotation_words(quats: Tensor) -> NDArray[np.uint32]:
+    place, others = packing.split_largest(quats)
+    parts = (others * (math.sqrt(2) * _ROTATION_STEPS) + _ROTATION_STEPS).round().long()
+    words = parts[:, 0] | (parts[:, 1] << 10) | (parts[:, 2] << 20) | (place << 30)
+    return words.numpy().astype(np.uint32)
 
 
 def _center_step(gaussians: Gaussians) -> float:
@@ -286,8 +305,8 @@ def _center_step(gaussians: Gaussians) -> float:
     return max(size / _FINEST, farthest / _FARTHEST, 1e-30)
 
 
-def _pack_harmonics(values: NDArray[np.float32], least: float) -> tuple[Bytes, Bytes]:
-    """Steps by block, and [coefficients, N] multiples of them."""
+def _pack_harmonics(values: Floats, least: float) -> tuple[Floats, Bytes]:
+    """Steps by block, and [coefficients, B] multiples of them."""
     count = len(values)
     starts = np.arange(0, count, _BLOCK)
     steps = np.full(len(starts), least, np.float32)
@@ -295,7 +314,7 @@ def _pack_harmonics(values: NDArray[np.float32], least: float) -> tuple[Bytes, B
         largest = np.maximum.reduceat(np.abs(values).max(1), starts)
         steps = np.maximum(steps, largest / np.float32(127))
     multiples = np.rint(values / np.repeat(steps, _BLOCK)[:count, None]).clip(-127, 127)
-    return steps.astype("<f4").view(np.uint8), multiples.T.astype(np.int8, order="C").view(np.uint8)
+    return steps, multiples.T.astype(np.int8).view(np.uint8)
 
 
 def _int16(values: Tensor) -> NDArray[np.int16]:
@@ -381,23 +400,24 @@ def _unpack(streams: dict[str, Bytes], told: dict[str, Any]) -> Gaussians:
     coefficients = count_from_degree(told["degree"]) - 1
     zigzag = _numbers(streams["centers"], "<u4", 3)
     moved = (zigzag >> 1).astype(np.int32) ^ -(zigzag & 1).astype(np.int32)
-    whole = np.cumsum(moved, 0, dtype=np.int32)
-    words = _numbers(streams["rotations"], "<u4", 1)[:, 0].astype(np.int64)
-    parts = np.stack((words, words >> 10, words >> 20), 1) & 1023
-    others = torch.from_numpy(parts).float() / _ROTATION_STEPS - 1
+    centers = np.cumsum(moved, 0, dtype=np.int32)
+    words = _numbers(streams["rotations"], "<u4", 1)[:, 0]
+    scales, colors = (_numbers(streams[name], "<i2", 3) for name in ("scales", "colors"))
     steps = np.repeat(streams["steps"].view("<f4"), _BLOCK)[:count]
     harmonics = streams["harmonics"].view(np.int8).reshape(coefficients * 3, count)
-    colors = _numbers(streams["colors"], "<i2", 3).astype(np.float32) / (C0 * _COLOR_STEPS)
-    with np.errstate(over="ignore", invalid="ignore"):
-        means = (whole * float(told["step"])).astype(np.float32)
-        rest = (harmonics.T * steps[:, None]).reshape(count, coefficients, 3)
-    return Gaussians(
-        means=torch.from_numpy(means),
-        quats=packing.join_largest(torch.from_numpy(words >> 30), others * math.sqrt(0.5)),
-        log_scales=torch.from_numpy(
-            _numbers(streams["scales"], "<i2", 3).astype(np.float32) / _SCALE_STEPS
-        ),
-        logit_opacities=packing.logits_of_bytes(streams["opacities"]),
-        sh=torch.from_numpy(np.concatenate((colors[:, None], rest.astype(np.float32)), 1)),
-        antialiased=bool(told.get("antialiased", False)),
-    )
+    whole = packing.room_for(count, 1 + coefficients, bool(told.get("antialiased", False)))
+    for start in range(0, count, packing.BLOCK):
+        part = slice(start, start + packing.BLOCK)
+        word = words[part].astype(np.int64)
+        others = torch.from_numpy(np.stack((word, word >> 10, word >> 20), 1) & 1023).float()
+        others = (others / _ROTATION_STEPS - 1) * math.sqrt(0.5)
+        whole.quats[part] = packing.join_largest(torch.from_numpy(word >> 30), others)
+        whole.log_scales[part] = torch.from_numpy(scales[part] / np.float32(_SCALE_STEPS))
+        whole.logit_opacities[part] = packing.logits_of_bytes(streams["opacities"][part])
+        with np.errstate(over="ignore", invalid="ignore"):
+            means = (centers[part] * float(told["step"])).astype(np.float32)
+            rest = harmonics[:, part].T * steps[part, None]
+        whole.means[part] = torch.from_numpy(means)
+        whole.sh[part, 0] = torch.from_numpy(colors[part] / np.float32(C0 * _COLOR_STEPS))
+        whole.sh[part, 1:] = torch.from_numpy(rest).view(len(word), coefficients, 3)
+    return whole

@@ -143,13 +143,18 @@ def _layer_of(gaussians: Gaussians) -> Any:
     field.CreateExtentAttr(Vt.Vec3fArray([tuple(low), tuple(high)]))
 
     stored = _stored(gaussians)
-    field.CreatePositionsAttr(Vt.Vec3fArray.FromNumpy(stored["means"]))
-    field.CreateOrientationsAttr(Vt.QuatfArray.FromNumpy(stored["quats"]))
-    field.CreateScalesAttr(Vt.Vec3fArray.FromNumpy(stored["scales"]))
-    field.CreateOpacitiesAttr(Vt.FloatArray.FromNumpy(stored["opacities"]))
+    # The library copies: each array goes as soon as it has been handed over.
+    field.CreatePositionsAttr(Vt.Vec3fArray.FromNumpy(stored.pop("means")))
+    field.CreateOrientationsAttr(Vt.QuatfArray.FromNumpy(stored.pop("quats")))
+    field.CreateScalesAttr(Vt.Vec3fArray.FromNumpy(stored.pop("scales")))
+    field.CreateOpacitiesAttr(Vt.FloatArray.FromNumpy(stored.pop("opacities")))
     field.CreateRadianceSphericalHarmonicsDegreeAttr(gaussians.sh_degree)
-    sh = rotate_sh(gaussians.sh, _STORED_FROM_WORLD).reshape(-1, 3).numpy()
-    attribute = field.CreateRadianceSphericalHarmonicsCoefficientsAttr(Vt.Vec3fArray.FromNumpy(sh))
+    sh = np.empty(gaussians.sh.shape, np.float32)
+    for block in linear.blocks(len(gaussians)):
+        sh[block] = rotate_sh(gaussians.sh[block], _STORED_FROM_WORLD).numpy()
+    attribute = field.CreateRadianceSphericalHarmonicsCoefficientsAttr(
+        Vt.Vec3fArray.FromNumpy(sh.reshape(-1, 3))
+    )
     # Not asked for by the schema, but other writers say so too, and it helps viewers of primvars.
     attribute.SetMetadata("elementSize", gaussians.sh.shape[1])
     attribute.SetMetadata("interpolation", UsdGeom.Tokens.vertex)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long
 
 COUNT = 7_000
 """For each kind of file; more than 100,000 in all."""
-SLOW_COUNT = 400
+SLOW_COUNT = 150
 """Of kinds that are opened by a process of its own, which takes its time to start."""
 SLOW = ("usda", "usdc", "usdz")
 MAX_GROWTH_BYTES = 1 << 30

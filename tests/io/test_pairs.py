@@ -64,10 +64,11 @@ def through(gaussians: Gaussians, known: Format, folder: Path) -> Gaussians:
 def compare(before: Gaussians, after: Gaussians, known: Format) -> None:
     """What was read, against what was written, within what the format can hold."""
     assert len(after) == len(before)
+    if len(before) == 0:
+        # glTF has no empty accessors, and so no degree of nothing.
+        return
     degree = min(before.sh_degree, known.max_degree)
     assert after.sh_degree == degree
-    if len(before) == 0:
-        return
     order = torch.cdist(after.means, before.means).argmin(1)
     assert len(order.unique()) == len(before)
     before = before[order]
