@@ -3,7 +3,8 @@
     python scripts/make_format_table.py "the sample=RUN" "sceaux=RUN" "fern=scene.ply"
 
 Each scene is a name and a run folder or scene file. The table goes between two marks in
-docs/formats.md, the pictures to docs/pictures/formats.jpg.
+docs/formats.md, the pictures of the first scene to docs/pictures/formats.jpg (those of other
+people's photos are not ours to give away).
 """
 
 from __future__ import annotations
@@ -93,23 +94,23 @@ def main() -> None:
     forms = [f for f in FORMATS if f.write is not None and f.name not in LEAVE_OUT]
     rows: dict[str, list[str]] = {form.suffix: [] for form in forms}
     heads, pictures = [], []
+    lossy = [form.suffix for form in forms if form.name in LOSSY]
     for word in options.scenes:
         name, equals, place = word.partition("=")
         if not equals:
             raise UsageError(f"{word}: expected NAME=SCENE")
         opened = open_scene(Path(place))
         heads.append(f"{name}, {len(opened.gaussians):,}")
-        panels = [picture_of(opened.gaussians, opened)]
+        panels = [] if pictures else [picture_of(opened.gaussians, opened)]
         with tempfile.TemporaryDirectory() as folder:
             for form in forms:
                 row, read = row_of(opened, form, Path(folder))
                 rows[form.suffix].append(cell(row))
                 print(f"{name} {form.suffix}: {cell(row)}", flush=True)
-                if form.name in LOSSY:
+                if panels and form.name in LOSSY:
                     panels.append(picture_of(read, opened))
-        pictures.append(panels)
-    named = ", ".join(form.suffix for form in forms if form.name in LOSSY)
-    table = [f"![The scene, then {named}](pictures/formats.jpg)", ""]
+        pictures = pictures or panels
+    table = [f"![The scene, then {', '.join(lossy)}](pictures/formats.jpg)", ""]
     table.append("| |" + "".join(f" {head} Gaussians | | |" for head in heads))
     table.append("|---" * (1 + 3 * len(heads)) + "|")
     table.append("| format |" + " bytes each | PSNR, dB | write / read |" * len(heads))
@@ -120,7 +121,7 @@ def main() -> None:
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
     DOCUMENT.write_text("\n".join((before + START, *table, END)) + after)
-    sheet(pictures).save(PICTURES / "formats.jpg", quality=88)
+    sheet([pictures[:3], pictures[3:]]).save(PICTURES / "formats.jpg", quality=88)
     print(f"{DOCUMENT}, {PICTURES / 'formats.jpg'}")
 
 

@@ -94,7 +94,7 @@ def write(gaussians: Gaussians, path: Path) -> None:
     for start in range(0, count, packing.BLOCK):
         part = slice(start, start + packing.BLOCK)
         own = slice(start // _CHUNK, (start + packing.BLOCK) // _CHUNK)
-        chunks[own], words[part], sh[part] = _packed(gaussians[order[part]])
+        chunks[own], words[part], sh[part] = _packed(packing.in_order(gaussians, order[part]))
     header = _header(len(chunks), count, rest, gaussians.antialiased)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         for data in (header, chunks.data, words.data, sh.data):
@@ -130,6 +130,11 @@ def _rest_bytes(flat: Tensor) -> Bytes:
     return steps.clamp_(0, 255).to(torch.uint8).numpy()
 
 
+def _rest(data: Bytes) -> Tensor:
+    """Inverse of ``_rest_bytes``."""
+    return torch.from_numpy(_STEPS.take(data))
+
+
 def info(path: Path) -> dict[str, Any]:
     """Describe a file: counts, degree, bounds, dead and broken Gaussians."""
     gaussians, comments = _load(path)
@@ -155,35 +160,31 @@ def _load(path: Path) -> tuple[Gaussians, list[str]]:
         rest = elements["sh"][part].view(np.uint8).reshape(-1, width) if width else None
         # Which chunk each Gaussian belongs to.
         of = np.arange(start, min(start + packing.BLOCK, count)) // _CHUNK
-        block = _unpacked(elements["chunk"], elements["vertex"][part], rest, of)
-        for name, tensor in whole.parameters().items():
-            tensor[part] = getattr(block, name)
+        _unpack_into(whole[part], elements["chunk"], elements["vertex"][part], rest, of)
     return whole, comments
 
 
-def _unpacked(
-    chunk: NDArray[np.void], vertex: NDArray[np.void], rest: Bytes | None, of: NDArray[np.int64]
-) -> Gaussians:
-    """Some of the Gaussians."""
+def _unpack_into(
+    target: Gaussians,
+    chunk: NDArray[np.void],
+    vertex: NDArray[np.void],
+    rest: Bytes | None,
+    of: NDArray[np.int64],
+) -> None:
+    """Fill some of the Gaussians."""
+    position, scale = (_unpack(vertex[f"packed_{name}"], _BITS) for name in ("position", "scale"))
     rgba = _unpack(vertex["packed_color"], (8, 8, 8, 8))
     colors = rgba[:, :3]
     if _COLORS[0] in (chunk.dtype.names or ()):
         colors = _between(chunk, _COLORS, of, colors)
-    sh = sh_from_rgb(torch.from_numpy(colors))[:, None]
+    target.means[:] = torch.from_numpy(_between(chunk, _POSITIONS, of, position))
+    target.quats[:] = _quats(vertex["packed_rotation"])
+    target.log_scales[:] = torch.from_numpy(_between(chunk, _SCALES, of, scale))
+    opacities = (vertex["packed_color"] & 255).astype(np.uint8)
+    target.logit_opacities[:] = packing.logits_of_bytes(opacities)
+    target.sh[:, 0] = sh_from_rgb(torch.from_numpy(colors))
     if rest is not None:
-        flat = torch.from_numpy(_STEPS[rest])
-        sh = torch.cat((sh, flat.view(len(vertex), 3, rest.shape[1] // 3).mT), 1)
-    return Gaussians(
-        means=torch.from_numpy(
-            _between(chunk, _POSITIONS, of, _unpack(vertex["packed_position"], _BITS))
-        ),
-        quats=_quats(vertex["packed_rotation"]),
-        log_scales=torch.from_numpy(
-            _between(chunk, _SCALES, of, _unpack(vertex["packed_scale"], _BITS))
-        ),
-        logit_opacities=packing.logits_of_bytes((vertex["packed_color"] & 255).astype(np.uint8)),
-        sh=sh,
-    )
+        target.sh[:, 1:] = _rest(rest).view(len(vertex), 3, rest.shape[1] // 3).mT
 
 
 def _elements(path: Path, data: bytes) -> tuple[Elements, list[str]]:

@@ -268,7 +268,7 @@ def _pack(gaussians: Gaussians, least: float) -> tuple[float, dict[str, bytes]]:
     # Blocks are whole blocks of harmonics.
     for start in range(0, count, packing.BLOCK):
         part = slice(start, start + packing.BLOCK)
-        some = gaussians[order[part]]
+        some = packing.in_order(gaussians, order[part])
         centers[part] = (some.means.double() / step).round().numpy()
         scales[part] = _int16(some.log_scales * _SCALE_STEPS)
         colors[part] = _int16(some.sh[:, 0] * (C0 * _COLOR_STEPS))

@@ -86,7 +86,7 @@ def read(path: Path) -> Gaussians:
 def write(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians atomically, sorted in space; a warning names what cannot be held."""
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=MAX_DEGREE)
-    gaussians = gaussians[packing.morton_order(gaussians.means)]
+    gaussians = packing.in_order(gaussians, packing.morton_order(gaussians.means))
     count = len(gaussians)
     width = max(4, 4 * math.ceil(math.sqrt(count) / 4))
     height = max(4, 4 * math.ceil(count / width / 4))
