@@ -1,7 +1,8 @@
 """Other people's viewers show our files the right way round, and as we show them.
 
-Spark for three.js and the PlayCanvas engine, in headless Chromium. ``SPLATKIT_NODE_MODULES`` is a
-``node_modules`` folder: npm install three@0.187 @sparkjsdev/spark@2.2.0 playcanvas@2.23.
+three.js, Spark for three.js and the PlayCanvas engine, in headless Chromium.
+``SPLATKIT_NODE_MODULES`` is a ``node_modules`` folder:
+npm install three@0.187 @sparkjsdev/spark@2.2.0 playcanvas@2.23.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from splatkit.core import Gaussians
 from splatkit.io import write_gaussians
 from tests.chromium import chromium_page
 from tests.export.clouds import export
+from tests.export.sample import sample_cloud
 from tests.export.sign import DISTANCE, FOV, HEIGHT, WIDTH, picture_of, psnr, sign
 
 pytestmark = pytest.mark.long
@@ -32,10 +35,16 @@ CASES = [
     ("spark", "three", ".spz"),
     ("spark", "three", ".sog"),
     ("spark", "three", ".splat"),
+    ("three", None, ".glb"),
     ("playcanvas", "playcanvas", ".ply"),
     ("playcanvas", "playcanvas", ".compressed.ply"),
     ("playcanvas", "playcanvas", ".sog"),
 ]
+
+
+WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+LEAST_PSNR = 35.0
+"""Decibels between a viewer's picture and ours."""
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -70,9 +79,12 @@ def shown(site: str, folder: Path, viewer: str, file: str) -> np.ndarray:
     """[H,W,3] 0..1 of a viewer's picture of a file."""
     shutil.copy(PAGES / f"{viewer}.html", folder)
     told = {"file": file, "width": WIDTH, "height": HEIGHT, "fov": FOV, "distance": DISTANCE}
-    with chromium_page(WIDTH, HEIGHT) as page:
+    # three.js draws Gaussians with WebGPU alone.
+    flags = WEBGPU if viewer == "three" else ()
+    with chromium_page(WIDTH, HEIGHT, *flags) as page:
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
+        page.set_default_timeout(300_000)
         page.goto(f"{site}/{viewer}.html")
         page.wait_for_function("window.show !== undefined", timeout=120_000)
         page.evaluate("told => window.show(told)", told)
@@ -94,13 +106,28 @@ def test_the_sign_reads_from_left_to_right(site, tmp_path, viewer, target, suffi
     original = sign(0 if suffix == ".splat" else 1)
     write_gaussians(original, tmp_path / "sign.ply")
     export(tmp_path / "sign.ply", tmp_path / f"a{suffix}", target=target)
-    theirs, ours = shown(site, tmp_path, viewer, f"a{suffix}"), picture_of(original)
+    own = compare(shown(site, tmp_path, viewer, f"a{suffix}"), original, f"{viewer} sign{suffix}")
+    assert own > LEAST_PSNR
+
+
+@pytest.mark.parametrize(("viewer", "target", "suffix"), CASES)
+def test_the_sample_looks_as_it_does_here(site, tmp_path, viewer, target, suffix):
+    original = sample_cloud()
+    write_gaussians(original, tmp_path / "sample.ply")
+    export(tmp_path / "sample.ply", tmp_path / f"a{suffix}", target=target)
+    own = compare(shown(site, tmp_path, viewer, f"a{suffix}"), original, f"{viewer} sample{suffix}")
+    assert own > LEAST_PSNR
+
+
+def compare(theirs: np.ndarray, original: Gaussians, name: str) -> float:
+    """Decibels between a picture and ours, which must be far more than from a mirrored one."""
+    ours = picture_of(original)
+    own = psnr(theirs, ours)
+    print(f"{name}: {own:.1f} dB")
     if os.environ.get("SPLATKIT_KEEP_PICTURES"):
         both = np.concatenate((theirs, ours), 1)
-        name = f"{viewer}{suffix}.png"
         folder = Path(os.environ["SPLATKIT_KEEP_PICTURES"])
-        Image.fromarray((both * 255).round().astype(np.uint8)).save(folder / name)
-    own = psnr(theirs, ours)
-    assert own > 25
+        Image.fromarray((both * 255).round().astype(np.uint8)).save(folder / f"{name}.png")
     for wrong in (ours[:, ::-1], ours[::-1], ours[::-1, ::-1]):
         assert own > psnr(theirs, wrong) + 8
+    return own

@@ -249,3 +249,14 @@ def test_a_damaged_page_says_so(browser: Any, tmp_path: Path) -> None:
     browser.goto((tmp_path / "a.html").as_uri())
     browser.wait_for_selector("body.failed")
     assert "the file is damaged" in browser.inner_text("#message")
+
+
+@pytest.mark.long
+def test_a_million_gaussians(browser: Any, tmp_path: Path) -> None:
+    gaussians = scene(1_000_000, 3)
+    gaussians.log_scales -= 2.5
+    browser.set_default_timeout(10 * MILLISECONDS)
+    shown = Shown(browser, gaussians, tmp_path / "a.html", Tour(views=[NamedView("Front", FRONT)]))
+    assert shown.psnr(FRONT) >= LEAST_PSNR
+    shown.look_from(SIDE)
+    assert shown.psnr(SIDE) >= LEAST_PSNR
