@@ -22,7 +22,7 @@ from make_pictures import PICTURES, sheet
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 
-from formats import copy, seconds
+from formats import LEAVE_OUT, copy, seconds
 
 from splatkit.core import Gaussians, UsageError
 from splatkit.edit.decimate import views_around
@@ -39,8 +39,6 @@ LOSSY = ("compressed-ply", "spz", "sog", "html", "splat")
 """Shown in pictures beside the scene."""
 SIDE = 400
 ROUNDS = 2
-LEAVE_OUT = ("gltf", "usda", "usd")
-"""Ways of writing down what another row shows already."""
 
 
 def row_of(opened: OpenScene, form: Format, folder: Path) -> tuple[dict[str, Any], Gaussians]:

@@ -24,7 +24,7 @@ ARGUMENTS = (
 
 
 @contextmanager
-def chromium_page(width: int = 1280, height: int = 720, *flags: str) -> Iterator[Any]:
+def chromium_page(width: int = 1280, height: int = 720) -> Iterator[Any]:
     """A Playwright page; skips the test where Chromium or Playwright is missing."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="needs playwright: pip install playwright"
@@ -33,7 +33,7 @@ def chromium_page(width: int = 1280, height: int = 720, *flags: str) -> Iterator
     if program is None:
         pytest.skip("needs Chromium on the path: apt-get install chromium")
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=[*ARGUMENTS, *flags])
+        browser = play.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         try:
             yield browser.new_page(viewport={"width": width, "height": height})
         finally:

@@ -18,7 +18,7 @@ TRUTH = json.loads((SAMPLE / "truth" / "cameras.json").read_text())
 PHOTO = 20
 STEP = 6
 """Pixels of the photo from one Gaussian to the next."""
-SIZE = 0.6
+SIZE = 0.4
 """Standard deviation as a share of that."""
 
 

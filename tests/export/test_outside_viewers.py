@@ -42,7 +42,6 @@ CASES = [
 ]
 
 
-WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
 LEAST_PSNR = 35.0
 """Decibels between a viewer's picture and ours."""
 
@@ -79,9 +78,7 @@ def shown(site: str, folder: Path, viewer: str, file: str) -> np.ndarray:
     """[H,W,3] 0..1 of a viewer's picture of a file."""
     shutil.copy(PAGES / f"{viewer}.html", folder)
     told = {"file": file, "width": WIDTH, "height": HEIGHT, "fov": FOV, "distance": DISTANCE}
-    # three.js draws Gaussians with WebGPU alone.
-    flags = WEBGPU if viewer == "three" else ()
-    with chromium_page(WIDTH, HEIGHT, *flags) as page:
+    with chromium_page(WIDTH, HEIGHT) as page:
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.set_default_timeout(300_000)
