@@ -14,7 +14,7 @@ from torch import Tensor
 
 from splatkit.core import Cameras
 
-NEAR_SHARE = 0.3
+NEAR_SHARE = 0.6
 """R, of the median distance of the cameras from the centre."""
 
 

@@ -133,7 +133,7 @@ def test_warped_space_goes_back_and_shrinks_what_is_far() -> None:
 def test_the_warp_is_around_what_the_cameras_look_at() -> None:
     warp = warp_of([cameras()[i : i + 1] for i in range(7)])
     assert float(warp.center.norm()) < 0.1
-    assert warp.radius == pytest.approx(0.3 * 3, rel=0.1)
+    assert warp.radius == pytest.approx(0.6 * 3, rel=0.1)
 
 
 def test_a_warped_grid_gives_the_same_surface() -> None:
