@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,23 @@ def manifold(triangles: Triangles) -> Triangles:
         drop = (crowded[at] & (areas[:, None] == smallest[at])).any(1)
         triangles = triangles.selected(~drop)
     return triangles
+
+
+def smoothed(triangles: Triangles, rounds: int) -> Triangles:
+    """The same triangles with less noise, and no smaller (Taubin 1995)."""
+    ends, _, number = edges_of(triangles.faces)
+    both = torch.cat((ends, ends.flip(1)))
+    ones = torch.ones(len(both))
+    count = torch.zeros(len(triangles.vertices)).index_add_(0, both[:, 0], ones)[:, None]
+    # The border stays: its vertices have neighbours on one side alone.
+    border = torch.zeros(len(count), dtype=torch.bool)
+    border[ends[number == 1].reshape(-1)] = True
+    still = border[:, None] | (count == 0)
+    places = triangles.vertices
+    for step in (0.5, -0.53) * rounds:
+        total = torch.zeros_like(places).index_add_(0, both[:, 0], places[both[:, 1]])
+        places = torch.where(still, places, places + step * (total / count.clamp_min(1) - places))
+    return replace(triangles, vertices=places)
 
 
 def decimated(triangles: Triangles, count: int, warp: Warp) -> Triangles:

@@ -9,6 +9,7 @@ from splatkit.mesh.clean import (
     decimated,
     edges_of,
     manifold,
+    smoothed,
     without_crumbs,
 )
 from splatkit.mesh.isosurface import extract
@@ -109,6 +110,22 @@ def test_edges_have_two_triangles_at_most() -> None:
     mended = manifold(broken)
     assert int(edges_of(mended.faces)[2].max()) == 2
     assert len(mended) >= len(mesh) - 3
+
+
+def test_smoothing_takes_noise_and_no_size() -> None:
+    mesh = ball(4)
+    noise = 0.02 * torch.randn(mesh.vertices.shape, generator=torch.Generator().manual_seed(0))
+    rough = Triangles(mesh.vertices + noise, mesh.faces)
+    smooth = smoothed(rough, 8)
+    before, after = (m.vertices.norm(dim=-1) - RADIUS for m in (rough, smooth))
+    assert after.std() < before.std() / 2.5
+    assert abs(float(after.mean())) < 0.003
+    open_one = ball(3).selected(torch.arange(100))
+    _, _, number = edges_of(open_one.faces)
+    assert int((number == 1).sum()) > 5
+    ends, _, _ = edges_of(open_one.faces)
+    border = ends[number == 1].reshape(-1).unique()
+    assert torch.equal(smoothed(open_one, 3).vertices[border], open_one.vertices[border])
 
 
 def test_thinning_keeps_the_shape() -> None:
