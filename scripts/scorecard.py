@@ -32,6 +32,13 @@ def train(options: argparse.Namespace) -> list[dict[str, Any]]:
     return train_figures(options.runs, options.only)
 
 
+def ingest(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Cameras of real photo sets, of the same made harder, of a flight and a video."""
+    from ingest_card import ingest_figures
+
+    return ingest_figures(options.runs, options.only)
+
+
 def formats(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Fidelity, size and speed of every format, and what other programs make of the files."""
     from formats_card import formats_figures
@@ -63,6 +70,7 @@ def viewer(options: argparse.Namespace) -> list[dict[str, Any]]:
 SCORECARDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "raster": raster,
     "train": train,
+    "ingest": ingest,
     "cuda": cuda,
     "formats": formats,
     "triangles": triangles,

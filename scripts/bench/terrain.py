@@ -1,4 +1,4 @@
-"""A flight over hills that never were: photos as a drone takes them, with GPS, their cameras known."""
+"""A flight over hills that never were: a drone's photos with GPS, their cameras known."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def fly(folder: Path, rows: int, columns: int, seed: int = 0) -> dict[str, np.nd
             column = k if row % 2 == 0 else columns - 1 - k
             place = np.array([column * step[0], row * step[1], HEIGHT]) + chance.normal(0, 0.6, 3)
             name = f"DJI_{row * columns + k:04d}.jpg"
-            pose = _camera(place, chance.normal(0, math.radians(4), 3) + (math.radians(12), 0, 0))
+            tilt = chance.normal(0, math.radians(4), 3)
+            tilt[0] += math.radians(12)
+            pose = _camera(place, tilt)
             poses[name] = pose
             noisy = place + chance.normal(0, GPS_NOISE, 3) * (1, 1, 2)
             Image.fromarray(photograph(pose)).save(folder / name, quality=90, exif=_exif(noisy))
@@ -102,9 +104,7 @@ def _cover() -> np.ndarray:
 
 def _exif(metres: np.ndarray) -> Image.Exif:
     latitude = LATITUDE + math.degrees(metres[1] / 6_370_000)
-    longitude = LONGITUDE + math.degrees(
-        metres[0] / (6_385_000 * math.cos(math.radians(LATITUDE)))
-    )
+    longitude = LONGITUDE + math.degrees(metres[0] / (6_385_000 * math.cos(math.radians(LATITUDE))))
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "splatkit", "virtual drone"
     equivalent = FOCAL * math.hypot(36, 24) / math.hypot(*SIZE)
