@@ -19,11 +19,12 @@ import numpy as np
 from splatkit.core import Event, Note, Progress
 from splatkit.ingest.child import run_mapper
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.geography import Place
+from splatkit.ingest.geography import Place, east_north_up
 from splatkit.ingest.judge import MIN_AGREEING, Pair, Verdict, judge
 from splatkit.ingest.look import blurred_photos
 from splatkit.ingest.matches import read_descriptors, read_focals, read_pairs
 from splatkit.ingest.merge import joined_model
+from splatkit.ingest.metres import georeference
 from splatkit.ingest.pairs import ALL_PAIRS_UP_TO, all_pairs, likeness_of, neighbour_pairs
 from splatkit.ingest.prepare import DEFAULT_FOCAL, Prepared, camera_groups
 from splatkit.io.colmap import ColmapModel, read_model
@@ -47,6 +48,8 @@ LARGE_ERROR = 0.0015
 """Mean reprojection error over the photo's long side that good models stay below."""
 WEAK_SUPPORT = 0.75
 """Share of strictly agreeing matches that good models have."""
+GPS_WITNESSES, GPS_SPREAD = 10, 25.0
+"""Photos with GPS, and metres that they spread over, for GPS to speak against a model."""
 _LIKENESS_FEATURES = 1000
 _MAPPER_NAMES = {
     "incremental": "photo after photo",
@@ -295,9 +298,10 @@ ODD_FOCAL = "its focal length is not what EXIF states"
 UNUSUAL_LENS = "its focal length is unusual"
 LARGE_ERRORS = "its errors are large"
 WEAK = "too many matches disagree with it"
+AGAINST_GPS = "it is bent against the photos' GPS positions"
 OTHER_MODEL = "other photos form a model of their own"
 _OPINIONS = {ODD_FOCAL, UNUSUAL_LENS}
-_LENS_DOUBTS = {ODD_FOCAL, UNUSUAL_LENS, LARGE_ERRORS, WEAK}
+_LENS_DOUBTS = {ODD_FOCAL, UNUSUAL_LENS, LARGE_ERRORS, WEAK, AGAINST_GPS}
 
 
 def doubts_about(state: Climb) -> list[str]:
@@ -323,6 +327,8 @@ def doubts_about(state: Climb) -> list[str]:
         elif not USUAL_FOCALS[0] < relative < USUAL_FOCALS[1]:
             found.append(UNUSUAL_LENS)
             break
+    if _contradicts_gps(state, best):
+        found.append(AGAINST_GPS)
     attempt, mapper, _ = best.name.split("/")
     second = [
         c
@@ -337,6 +343,22 @@ def doubts_about(state: Climb) -> list[str]:
     return [
         doubt for doubt in found if (doubt != ODD_FOCAL and doubt != UNUSUAL_LENS) or not agreed
     ]
+
+
+def _contradicts_gps(state: Climb, best: Candidate) -> bool:
+    """Whether GPS, spread over much more than its errors, lies otherwise than the cameras."""
+    placed = {image.name: image.camera_from_world for image in best.model.images}
+    told = [
+        (placed[photo.copy], photo.info.gps)
+        for photo in state.prepared
+        if photo.copy in best.verdict.trusted and photo.info.gps is not None
+    ]
+    if len(told) < GPS_WITNESSES:
+        return False
+    meters = east_north_up([place for _, place in told])
+    if float(np.std(meters, axis=0).max()) < GPS_SPREAD:
+        return False
+    return georeference(np.stack([pose for pose, _ in told]), [p for _, p in told]) is None
 
 
 def _agree(one: Candidate, other: Candidate) -> bool:

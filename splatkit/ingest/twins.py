@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-_BESIDE = (".heic", ".heif", ".hif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+from splatkit.io.raw import SUFFIXES as RAW_SUFFIXES
+
+_BESIDE = RAW_SUFFIXES | {".heic", ".heif", ".hif"}
 """Formats in which cameras keep a second copy of a JPEG."""
 _DEVELOPED = (".jpg", ".jpeg")
 

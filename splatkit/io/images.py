@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from PIL import ExifTags, Image, ImageOps
 
 from splatkit.core import SplatkitError
 from splatkit.io.files import atomic_path
+from splatkit.io.raw import SUFFIXES as RAW_SUFFIXES
+from splatkit.io.raw import raw_size, read_raw
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".hif",
      ".avif")
-)  # fmt: skip
+) | RAW_SUFFIXES  # fmt: skip
 MAX_PIXELS = 400_000_000
 """A larger picture is refused before it is decoded (a phone's 200 megapixels pass)."""
 JPEG_QUALITY = 97
@@ -89,6 +92,8 @@ def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
     Raises:
         SplatkitError: the file is missing, damaged, too large, or not a photo.
     """
+    if path.suffix.lower() in RAW_SUFFIXES:
+        return read_raw(path, upright=upright)
     try:
         with _open(path) as image:
             image.load()
@@ -100,6 +105,8 @@ def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
 
 def read_info(path: Path) -> PhotoInfo:
     """Read size, camera, focal length, exposure and place from a photo's header."""
+    if path.suffix.lower() in RAW_SUFFIXES:
+        return _raw_info(path)
     try:
         with _open(path) as image:
             exif = image.getexif()
@@ -112,14 +119,12 @@ def read_info(path: Path) -> PhotoInfo:
             usual = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
     except _DAMAGE as error:
         raise _damaged(path, error) from error
-    make = str(exif.get(ExifTags.Base.Make) or "").strip("\0 ")
-    model = str(exif.get(ExifTags.Base.Model) or "").strip("\0 ")
     lying = turn in (5, 6, 7, 8)
     turned = lying or turn in (2, 3, 4)
     return PhotoInfo(
         width=height if lying else width,
         height=width if lying else height,
-        camera=" ".join(part for part in (make, model) if part),
+        camera=_camera(exif),
         focal=_focal(details, width, height),
         exposure=_exposure(details),
         gps=_place(gps),
@@ -152,6 +157,30 @@ def read_mask(path: Path, photo: Path, *, upright: bool = True) -> np.ndarray:
         turned.getexif()[ExifTags.Base.Orientation] = turn
         mask = np.asarray(ImageOps.exif_transpose(turned))
     return np.ascontiguousarray(mask)
+
+
+def _raw_info(path: Path) -> PhotoInfo:
+    """The size that development gives; the rest as far as the header is TIFF's."""
+    width, height = raw_size(path)
+    details: dict[int, Any] = {}
+    gps: dict[int, Any] = {}
+    camera = ""
+    exif = Image.Exif()
+    with suppress(*_DAMAGE), path.open("rb") as file:
+        exif.load_from_fp(file)
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+        gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+        camera = _camera(exif)
+    return PhotoInfo(
+        width, height, camera, _focal(details, width, height), _exposure(details), _place(gps),
+        turned=False, lying=False, transparent=False, plain=False,
+    )  # fmt: skip
+
+
+def _camera(exif: Image.Exif) -> str:
+    """Make and model, or empty."""
+    tags = (ExifTags.Base.Make, ExifTags.Base.Model)
+    return " ".join(part for tag in tags if (part := str(exif.get(tag) or "").strip("\0 ")))
 
 
 def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
