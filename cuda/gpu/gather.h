@@ -20,9 +20,8 @@ namespace splatkit {
 inline namespace SK_ISA {
 
 constexpr int FINISH_WARPS = FINISH_THREADS / WARP;
-// Blocks a processor shall hold: registers are dealt out accordingly. 128 a thread are enough where
-// rows of harmonics are read in whole 16 bytes; the others keep more loads under way.
-constexpr int FINISH_BLOCKS = DEGREE < 4 && BASES % 4 == 0 && !SK_VIEW_GRADIENT ? 4 : 3;
+// Blocks a processor shall hold: 128 registers a thread are enough.
+constexpr int FINISH_BLOCKS = 4;
 
 // Order of the parameter tensors.
 enum Parameter { MEANS, QUATS, LOG_SCALES, LOGIT_OPACITIES, SH };
