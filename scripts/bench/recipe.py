@@ -47,10 +47,11 @@ class PhotoSet:
     """COLMAP model, relative to SPLATKIT_DATA."""
 
 
-SETS = tuple(
-    PhotoSet(name, f"{name}/images", f"{name}/sparse_ref/0")
-    for name in ("sceaux", "banana", "kitchen", "llff_fern", "fox")
-) + (PhotoSet("lego400", "lego400"),)
+PLACED = ("sceaux", "banana", "kitchen", "llff_fern", "fox")
+SETS = (
+    *(PhotoSet(name, f"{name}/images", f"{name}/sparse_ref/0") for name in PLACED),
+    PhotoSet("lego400", "lego400"),
+)
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     "default": {},

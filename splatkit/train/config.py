@@ -11,6 +11,7 @@ import tyro
 
 from splatkit.core import UsageError
 from splatkit.ingest import IngestConfig
+from splatkit.train.free_space import FreeSpace
 from splatkit.train.initialize import Initialization
 from splatkit.train.passers_by import PassersBy
 from splatkit.train.photo_colors import PhotoColorFit
@@ -47,6 +48,7 @@ class Recipe:
     mcmc: Mcmc = field(default_factory=Mcmc)
     classic: Classic = field(default_factory=Classic)
     initialization: Initialization = field(default_factory=Initialization)
+    free_space: FreeSpace = field(default_factory=FreeSpace)
     shell: Shell = field(default_factory=Shell)
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the loss; the rest is L1."""

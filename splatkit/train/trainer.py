@@ -20,6 +20,7 @@ from splatkit.train.chance import PhotoOrder, generator_for
 from splatkit.train.config import TrainConfig
 from splatkit.train.divergence import CAUTION, LossWatch, recovered
 from splatkit.train.events import Controls, Finished, Saved, Started, StepDone
+from splatkit.train.free_space import free_zones
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.machine import timed
 from splatkit.train.memory import photo_room, within_memory
@@ -37,6 +38,8 @@ from splatkit.train.timing import Clock, Parts, StepCost
 SECONDS_BETWEEN_EVENTS = 0.25
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 STEPS_BETWEEN_PLANS = 50
+TRANSPARENT = -10.0
+"""Opacity, as stored, of a Gaussian that nobody sees."""
 STEPS_BETWEEN_READINGS = 16
 """A GPU's losses are read this many at a time."""
 LIMIT_SHARE = 0.985
@@ -151,6 +154,8 @@ class Trainer:
         self.long_side = max(max(v.camera.width, v.camera.height) for v in views)
         self._pixels = fmean(v.camera.width * v.camera.height for v in views)
         self._extent = scene.extent
+        zones = free_zones(views, scene.points, config.recipe.free_space)
+        self._free = zones.to(backend.device)
         self._fused = backend.training_step()
         self._background = scene.background or (0.0, 0.0, 0.0)
         self._behind = torch.tensor([self._background], device=backend.device)
@@ -317,6 +322,9 @@ class Trainer:
         chance = generator_for(config.seed, "disturb", state.step, self.backend.device)
         growth.disturb(state.model.gaussians, now, config.recipe.rates.decay(before), chance)
         if growth.is_due(state.step, progress):
+            # What stands where nothing can be is as good as dead: the strategy moves it away.
+            gone = self._free.reached_by(state.model.gaussians)
+            state.model.gaussians.logit_opacities[gone] = TRANSPARENT
             chance = generator_for(config.seed, "refine", state.step)
             state.model = growth.refine(state.model, now, chance)
             if growth.makes_loss_rise(state.step):
