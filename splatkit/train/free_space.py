@@ -27,6 +27,8 @@ _STRAY = 0.002
 _LEAST_POINTS = 8
 _MOST_STEPS = 4
 """Balls on the way from one camera to another are at most this many less one."""
+_SIGMAS = 2.0
+"""A Gaussian reaches this many standard deviations far."""
 _ROWS = 1 << 15
 
 
@@ -54,24 +56,24 @@ class Zones:
         return Zones(self.centers.to(device), self.radii.to(device))
 
     def reached_by(self, gaussians: Gaussians) -> Tensor:
-        """[N] bool: Gaussians whose standard deviation reaches into a ball."""
+        """[N] bool: Gaussians that reach into a ball."""
         reached = torch.zeros(len(gaussians), dtype=torch.bool, device=gaussians.device)
         if not len(self.centers):
             return reached
         for start in range(0, len(gaussians), _ROWS):
             rows = torch.arange(start, min(start + _ROWS, len(gaussians)), device=gaussians.device)
             apart = torch.cdist(gaussians.means[rows], self.centers) - self.radii
-            largest = gaussians.log_scales[rows].amax(-1).exp()
+            largest = _SIGMAS * gaussians.log_scales[rows].amax(-1).exp()
             row, zone = (apart < largest[:, None]).nonzero().unbind(-1)
             reached[rows[row[self._reach(gaussians, rows[row], zone) > apart[row, zone]]]] = True
         return reached
 
     def _reach(self, gaussians: Gaussians, rows: Tensor, zones: Tensor) -> Tensor:
-        """[M] standard deviation of each Gaussian towards a ball's centre."""
+        """[M] how far each Gaussian reaches towards a ball's centre."""
         towards = torch.nn.functional.normalize(self.centers[zones] - gaussians.means[rows], dim=-1)
         axes = rotation_from_quat(gaussians.quats[rows])
         along = (towards[:, None] @ axes).squeeze(1) * gaussians.log_scales[rows].exp()
-        return along.norm(dim=-1)
+        return _SIGMAS * along.norm(dim=-1)
 
 
 def free_zones(views: list[View], points: Tensor, options: FreeSpace) -> Zones:

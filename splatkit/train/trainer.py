@@ -158,6 +158,9 @@ class Trainer:
         self._free = zones.to(backend.device)
         self._fused = backend.training_step()
         self._background = scene.background or (0.0, 0.0, 0.0)
+        # Where no photo is cut out nothing is known to be behind the scene. Before one fixed colour
+        # surfaces would stay half transparent, and whatever shows through them elsewhere is wrong.
+        self._random_background = config.background == "random" or scene.background is None
         self._behind = torch.tensor([self._background], device=backend.device)
         self._order = PhotoOrder(len(views), config.seed)
         self._photos = PhotoStore(views, backend.device, photo_room(scene, config, backend.device))
@@ -301,7 +304,7 @@ class Trainer:
 
     def _backdrop(self, view: View) -> tuple[torch.Tensor, torch.Tensor]:
         """What stands behind the scene in this step [1,3], and the photo [1,H,W,3] before it."""
-        if self.config.background != "random":
+        if not self._random_background:
             return self._behind, view.image
         chance = generator_for(self.config.seed, "background", self.state.step)
         red, green, blue = torch.rand(3, generator=chance).tolist()

@@ -58,7 +58,8 @@ def make_scene(folder, *, alpha=False, points=True):
         photos,
         (truth.means + noise)[known],
         (truth.sh[:, 0] * 0.28209479 + 0.5)[known],
-        background=(1.0, 1.0, 1.0) if alpha else None,
+        # Nothing is behind the blobs, and the photos show it black.
+        background=(1.0, 1.0, 1.0) if alpha else (0.0, 0.0, 0.0),
     )
 
 

@@ -67,3 +67,12 @@ def test_before_random_colours_emptiness_is_learned(cut_out, tmp_path):
     gaussians = drain(train(cut_out, tmp_path / "random", random))
     assert held_out_psnr(cut_out, gaussians, config) > 20
     assert mean_alpha(gaussians) < mean_alpha(plain)
+
+
+def test_where_nothing_is_known_to_be_behind_surfaces_become_opaque(pictured, tmp_path):
+    """Before black, dark surfaces may stay half transparent and let the far sphere through."""
+    config = replace(FAST, iterations=200)
+    before_black = drain(train(pictured, tmp_path / "black", config))
+    unknown = replace(pictured, background=None)
+    gaussians = drain(train(unknown, tmp_path / "unknown", config))
+    assert mean_alpha(gaussians) > 1.05 * mean_alpha(before_black)
