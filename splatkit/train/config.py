@@ -15,7 +15,7 @@ from splatkit.train.free_space import FreeSpace
 from splatkit.train.initialize import Initialization
 from splatkit.train.passers_by import PassersBy
 from splatkit.train.photo_colors import PhotoColorFit
-from splatkit.train.schedule import Coarse, Rates
+from splatkit.train.schedule import Coarse, Rates, most_steps
 from splatkit.train.shell import Shell
 from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc, Strategy
 from splatkit.train.surface import Surface
@@ -56,6 +56,9 @@ class Recipe:
     """Progress at which all harmonics are in use."""
     antialiased: bool = False
     """Compensate opacity for the screen-space low-pass."""
+    steps_per_square: float = 10.0
+    """With few photos training ends after this many steps times the square of their number, unless
+    --iterations is given; 0 lets it go on."""
     photo_colors: PhotoColorFit = field(default_factory=PhotoColorFit)
     passers_by: PassersBy = field(default_factory=PassersBy)
     surface: Surface = field(default_factory=Surface)
@@ -151,6 +154,13 @@ class TrainConfig:
     def steps(self) -> int:
         """Training steps, from the preset where not given."""
         return self.iterations or PRESETS[self.preset].iterations
+
+    def most_steps(self, photos: int) -> int | None:
+        """Steps that so many photos are good for; None where the steps' number is given."""
+        usual = (None, PRESETS[self.preset].iterations)
+        given = self.time_limit is None and self.iterations not in usual
+        each = self.recipe.steps_per_square
+        return None if given or each <= 0 else most_steps(photos, each)
 
     @property
     def budget(self) -> int:

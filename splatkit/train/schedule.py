@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+_LEAST_STEPS = 500
+"""With fewer steps nothing is learned at all."""
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -70,6 +73,15 @@ def sh_degree_at(progress: float, degree: int, grown_by: float = 0.4) -> int:
     if degree == 0 or grown_by <= 0:
         return degree
     return min(degree, int(progress / grown_by * (degree + 1)))
+
+
+def most_steps(photos: int, per_square: float) -> int:
+    """Steps after which training would learn the photos by heart, and the scene no better.
+
+    What holds a scene together is that photos agree in pairs, and pairs grow with the square of
+    the photos' number.
+    """
+    return max(_LEAST_STEPS, round(per_square * photos**2))
 
 
 @dataclass(frozen=True)

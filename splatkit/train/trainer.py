@@ -70,6 +70,13 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
         )
     backend = get_backend(config.backend)
     config = yield from within_memory(scene, config, backend.device)
+    most = config.most_steps(len(scene.training_photos))
+    if most is not None and most < config.steps:
+        config = replace(config, iterations=most)
+        yield Note(
+            f"{len(scene.training_photos)} photos are known by heart after some {most:,} steps: "
+            "training ends there (--iterations for more)"
+        )
     views = yield from timed(
         "Loading photos",
         load_views(
@@ -164,6 +171,7 @@ class Trainer:
         self._behind = torch.tensor([self._background], device=backend.device)
         self._order = PhotoOrder(len(views), config.seed)
         self._photos = PhotoStore(views, backend.device, photo_room(scene, config, backend.device))
+        self._most_steps = config.most_steps(len(views))
         self._clock = Clock(self._cost, state.seconds)
         self._ticked = state.step
         self._losses = LossWatch()
@@ -343,6 +351,8 @@ class Trainer:
             return
         left = limit * LIMIT_SHARE - self._clock.seconds
         steps = self._clock.steps_within(state.pace.progress(state.step), left)
+        if self._most_steps is not None:
+            steps = min(steps, self._most_steps - state.step)
         state.pace = state.pace.replanned(state.step, steps)
 
     def _tick(self) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from splatkit.core import UsageError
-from splatkit.train.config import PRESETS, TrainConfig, seconds_from_text
+from splatkit.train.config import PRESETS, Recipe, TrainConfig, seconds_from_text
 from splatkit.train.presets import Machine, sized
 
 
@@ -63,6 +63,16 @@ def test_a_background_is_a_colour_or_a_word():
     assert TrainConfig(background="0.5, 0,1").given_background == (0.5, 0.0, 1.0)
     assert TrainConfig(background="random").given_background is None
     assert TrainConfig().given_background is None
+
+
+def test_few_photos_are_good_for_few_steps():
+    draft = TrainConfig(preset="draft")
+    assert [draft.most_steps(photos) for photos in (3, 9, 20, 50)] == [500, 810, 4000, 25_000]
+    assert sized(draft).most_steps(9) == 810
+    assert TrainConfig(preset="draft", iterations=6000).most_steps(9) is None
+    assert TrainConfig(time_limit="1h", iterations=6000).most_steps(9) == 810
+    recipe = Recipe(steps_per_square=0.0)
+    assert TrainConfig(preset="draft", recipe=recipe).most_steps(9) is None
 
 
 def test_presets_fit_the_machine():

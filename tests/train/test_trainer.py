@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from splatkit.core import SplatkitError, drain
+from splatkit.core import Note, SplatkitError, drain
 from splatkit.render.backends import get_backend
+from splatkit.train import schedule
 from splatkit.train import trainer as trainer_module
 from splatkit.train.config import Recipe, TrainConfig
 from splatkit.train.evaluate import evaluate
@@ -167,6 +168,19 @@ def test_transparent_photos_without_points_fill_their_hull(tmp_path):
     gaussians = drain(train(scene, tmp_path / "run", config))
     assert held_out_psnr(scene, gaussians, config) > 20
     assert float(gaussians.means.abs().quantile(0.9)) < 1.8
+
+
+def test_few_photos_end_training_early(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(schedule, "_LEAST_STEPS", 1)
+    recipe = replace(FAST.recipe, steps_per_square=0.1)
+    config = replace(FAST, preset="draft", iterations=None, recipe=recipe)
+    events, _ = events_of(train(scene, tmp_path / "run", config))
+    finished = next(e for e in events if isinstance(e, Finished))
+    assert finished.step == round(0.1 * 11**2)
+    assert any(isinstance(e, Note) and "11 photos are known by heart" in e.text for e in events)
+    timed = replace(config, time_limit="1h", recipe=replace(recipe, steps_per_square=1.0))
+    events, _ = events_of(train(scene, tmp_path / "timed", timed))
+    assert next(e for e in events if isinstance(e, Finished)).step == 121
 
 
 def test_every_photo_held_out_is_refused_in_one_line(scene, tmp_path):
