@@ -15,6 +15,11 @@ from poses import pose_errors
 
 from splatkit.core import Note, Progress, SplatkitError, drain
 from splatkit.ingest import IngestConfig, ingest
+from splatkit.ingest.child import run_mapper
+from splatkit.ingest.judge import judge
+from splatkit.ingest.matches import read_pairs
+from splatkit.io.colmap import read_model
+from splatkit.io.files import write_json
 from splatkit.io.scene import load_scene
 
 COUNT = 8
@@ -68,6 +73,29 @@ def test_progress_tells_every_stage_and_counts_up(placed):
         told = [event for event in events if event.stage == stage]
         assert [event.done for event in told] == sorted(event.done for event in told)
         assert told[-1].done <= (told[-1].total or COUNT)
+
+
+@pytest.mark.parametrize("mapper", ["relaxed", "at_once", "in_parts"])
+def test_every_mapper_of_the_ladder_places_an_easy_set(placed, mapper):
+    folder = placed[1] / "work" / "plain"
+    drain(run_mapper(folder, mapper))
+    (images,) = folder.glob(f"{mapper}/*/images.bin")
+    verdict = judge(read_model(images.parent), read_pairs(folder / "database.db"))
+    assert len(verdict.trusted) == COUNT
+
+
+def test_without_stated_focal_lengths_the_cameras_are_found_again(placed):
+    """EXIF that misleads is forgotten; the matches alone tell the lens."""
+    plain = placed[1] / "work" / "plain"
+    folder = plain.with_name("free")
+    folder.mkdir()
+    job = json.loads((plain / "job.json").read_text())
+    write_json(folder / "job.json", {**job, "matches_from": str(plain / "database.db")})
+    drain(run_mapper(folder, "forget_focal", "incremental"))
+    model = read_model(folder / "incremental" / "0")
+    assert len(judge(model, read_pairs(folder / "database.db")).trusted) == COUNT
+    (lens,) = model.cameras.values()
+    assert 0.95 < lens.focal_and_center[0] / FOCAL < 1.05
 
 
 def test_the_world_is_upright(placed):
