@@ -122,8 +122,11 @@ def _is_memory_short(error: Exception) -> bool:
 
 def _stages(source: Path, folder: RunFolder, config: TrainConfig) -> Generator[Event, None, None]:
     start = time.perf_counter()
-    if config.resume and not source.exists() and (folder.scene / SCENE_FILE).is_file():
-        yield Note(f"{source}: the photos are gone; going on with those in {folder.scene}")
+    # Gaussians of a checkpoint stand in the frame of the cameras that the run has: others must not
+    # take their place, whatever has become of the photos.
+    begun = newest_checkpoint(folder.checkpoints) is not None or not source.exists()
+    if config.resume and begun and (folder.scene / SCENE_FILE).is_file():
+        yield Note(f"Going on with the photos and cameras in {folder.scene}")
         scene_folder = folder.scene
     else:
         scene_folder = yield from timed(

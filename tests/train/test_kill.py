@@ -92,10 +92,12 @@ def kill_and_resume(nursery, source, place, *, steps, kills, seed):
 
 
 def scene_files(folder):
-    """What ingest made, byte for byte."""
+    """What ingest made, byte for byte, but for what tells where and how long it worked."""
     files = (p for p in folder.scene.rglob("*") if p.is_file() and "work" not in p.parts)
     return {
-        str(p.relative_to(folder.scene)): p.read_bytes() for p in files if p.name != "ingest.json"
+        str(p.relative_to(folder.scene)): p.read_bytes()
+        for p in files
+        if p.name not in ("ingest.json", "placing.json")
     }
 
 

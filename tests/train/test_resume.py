@@ -132,9 +132,19 @@ def test_a_run_without_its_photos_goes_on_with_the_scene_that_it_keeps(done):
     away.rename(source)
     told = [e.text for e in events if isinstance(e, Note)]
     assert "Changed: --iterations 30 (was 24)" in told
-    assert any("the photos are gone; going on with those in" in text for text in told)
+    assert f"Going on with the photos and cameras in {folder / 'scene'}" in told
     assert next(e for e in events if isinstance(e, Finished)).step == 30
     assert json.loads((folder / "config.json").read_text())["iterations"] == 30
+
+
+def test_photos_that_changed_do_not_move_the_cameras_of_a_run(done):
+    source, folder = done
+    before = (folder / "scene" / "scene.json").read_bytes()
+    for photo in source.glob("*.png"):
+        photo.touch()
+    _, config = taken_up(folder, {"iterations": 31})
+    drain(run(source, folder, config))
+    assert (folder / "scene" / "scene.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("change", [{"test_every": 5}, {"sh_degree": 2}, {"model": Path("other")}])
