@@ -247,7 +247,7 @@ class Walking:
         if isinstance(made, SplatkitError):
             self._client.add_notification("There is no video", str(made))
             return
-        self._client.send_file_download(name, made)
+        self._client.send_file_download(name, made, save_immediately=True)
 
     def _end(self) -> None:
         if self._film is not None:
@@ -257,4 +257,4 @@ class Walking:
 
     def _save(self) -> None:
         text = dumps(self.walk.path(*SHAPES[self._shape.value]))
-        self._client.send_file_download("camera_path.json", text.encode())
+        self._client.send_file_download("camera_path.json", text.encode(), save_immediately=True)

@@ -45,6 +45,7 @@ class FakeBrowser:
             f"ws://127.0.0.1:{port}/ws/{scene}/{self.tab}?{query}",
             subprotocols=[f"viser-v{viser.__version__}"],  # type: ignore[list-item]
             max_size=None,
+            open_timeout=120,
             **options,
         )
         # viser knows a browser once it has told its camera; the server then sets the first view.
