@@ -82,6 +82,15 @@ class Editing:
         delete.on_trigger(self._on(lambda: desk.bench.delete()))
         self._changed()
 
+    def paint(self, stroke: Tensor, radius: float, how: str) -> None:
+        """Change the selection by a stroke, pixels of the view; see ``Selecting.paint``.
+
+        Raises:
+            SplatkitError: the scene is in training.
+        """
+        self._selecting.paint(stroke, radius, how)
+        self._changed()
+
     def _add_placing(self, gui: viser.GuiApi) -> None:
         self._button(
             "Upright by the photos",

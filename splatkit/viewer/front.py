@@ -24,7 +24,7 @@ from splatkit.viewer.ranking import Ranking
 from splatkit.viewer.refusals import Refusals
 from splatkit.viewer.relay import relay
 from splatkit.viewer.stage import Stage
-from splatkit.viewer.steering import Steering
+from splatkit.viewer.steering import Steering, document_of
 from splatkit.viewer.thumbnails import Thumbnails
 from splatkit.viewer.uploads import receive_path, receive_photo, receive_scene
 
@@ -77,6 +77,7 @@ class Front:
                 web.get("/api/tabs/{tab}/link", self._link),
                 web.get("/api/tabs/{tab}/picture.png", self._picture),
                 web.post("/api/tabs/{tab}/path", self._open_path),
+                web.post("/api/tabs/{tab}/stroke", self._stroke),
                 web.post("/api/photos", self._add_photo),
                 *self._phone.routes(),
                 *self._steering.routes(),
@@ -178,6 +179,20 @@ class Front:
         await asyncio.to_thread(tab.walking.open, path)
         return web.json_response({"views": len(path.cameras)})
 
+    async def _stroke(self, request: web.Request) -> web.Response:
+        tab = self._stage.tab(request.match_info["tab"])
+        if tab is None:
+            raise SplatkitError("brush: expected a page that shows a scene; reload it")
+        told = await document_of(request)
+        points, radius, how = (told.get(name, "") for name in ("points", "radius", "how"))
+        if not (_is_stroke(points) and _is_share(radius) and how in ("add", "remove")):
+            raise UsageError(
+                f"brush: expected 1 to {MOST_POINTS} points and a radius, shares of the view, and "
+                "add or remove"
+            )
+        count = await asyncio.to_thread(tab.paint, points, radius, how)
+        return web.json_response({"selected": count})
+
     async def _picture(self, request: web.Request) -> web.Response:
         tab = self._stage.tab(request.match_info["tab"])
         shown = None if tab is None else tab.session.last
@@ -193,6 +208,20 @@ class Front:
         if self._library.uploads is None:
             raise UsageError("upload: this viewer takes no files")
         return self._library.uploads
+
+
+MOST_POINTS = 1000
+"""Of a stroke."""
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_stroke(points: Any) -> bool:
+    if not isinstance(points, list) or not 0 < len(points) <= MOST_POINTS:
+        return False
+    return all(isinstance(p, list) and len(p) == 2 and all(map(_is_share, p)) for p in points)
 
 
 _REFUSALS = Refusals()

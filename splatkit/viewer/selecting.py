@@ -32,7 +32,7 @@ _HINTS = {
     "Box": "Move and turn the box in the view, then Select.",
     "Ball": "Move the ball in the view, then Select.",
     "Rectangle": "Draw rectangles in the view with the mouse.",
-    "Brush": "Click in the view; what is under the brush is added.",
+    "Brush": "Click in the view; what is under the brush is added. Key B paints with the mouse.",
     "Colour": "What is near this colour, seen from all sides.",
     "Opacity": "What is so opaque; 0 is invisible.",
     "Size": "What has its largest extent (a standard deviation) in this range.",
@@ -117,6 +117,18 @@ class Selecting:
         self._width.on_update(lambda _: self._volume.resize(self._widths()))
         self._go.on_click(lambda _: attempt(self._select))
 
+    def paint(self, stroke: Tensor, radius: float, how: str) -> None:
+        """Change the selection by a stroke over the picture.
+
+        Args:
+            stroke: [P,2] pixels of the view.
+            radius: pixels.
+            how: see ``splatkit.edit.selection.COMBINATIONS``.
+        """
+        camera = self._pointing.camera()
+        mask = under_brush(self._desk.bench.current(), camera, stroke, radius)
+        self._apply(self._what_shows(mask), how, "select by brush")
+
     def end(self) -> None:
         """Put the tool away."""
         self._tool.value = "Nothing"
@@ -184,17 +196,20 @@ class Selecting:
 
     def _on_picture(self, find: Callable[[], Tensor]) -> None:
         def work() -> None:
-            mask = find()
-            bench = self._desk.bench
-            if self._surface.value:
-                seen = shown(bench.result(), self._pointing.camera(), self._backend)
-                mask = mask & whole_mask(bench, seen)
+            mask = self._what_shows(find())
             how = HOW[self._how.value]
             # A brush that begins anew with every dab would be of no use.
             adds = self._tool.value == "Brush" and how == "new"
             self._apply(mask, "add" if adds else how)
 
         self._attempt(work)
+
+    def _what_shows(self, mask: Tensor) -> Tensor:
+        if not self._surface.value:
+            return mask
+        bench = self._desk.bench
+        seen = shown(bench.result(), self._pointing.camera(), self._backend)
+        return mask & whole_mask(bench, seen)
 
     def _select(self) -> None:
         tool, bench = self._tool.value, self._desk.bench
@@ -227,8 +242,9 @@ class Selecting:
         count = int(bench.state.alive.sum())
         return whole_mask(bench, union(found, count)), f"| | |\n|---|---|\n{rows}"
 
-    def _apply(self, mask: Tensor, how: str) -> None:
+    def _apply(self, mask: Tensor, how: str, words: str | None = None) -> None:
         with torch.no_grad():
-            self._desk.bench.select(mask, how, f"select by {self._tool.value.lower()}")
+            step = words or f"select by {self._tool.value.lower()}"
+            self._desk.bench.select(mask, how, step)
         self._found.content = ""
         self._changed()

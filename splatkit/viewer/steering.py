@@ -51,7 +51,7 @@ class Steering:
     async def _start(self, request: web.Request) -> web.Response:
         if self._runs is None:
             raise UsageError("training: this viewer starts none")
-        wish = await _document(request)
+        wish = await document_of(request)
         folders = await asyncio.to_thread(self._library.photo_folders)
         photos = next((path for path, _ in folders if str(path) == wish.get("folder")), None)
         if photos is None:
@@ -76,7 +76,7 @@ class Steering:
             "stop": training.stop,
         }
         if wish == "longer":
-            training.longer(_number(await _document(request), "steps") or 0)
+            training.longer(_number(await document_of(request), "steps") or 0)
         elif wish in wishes:
             wishes[wish]()
         else:
@@ -84,7 +84,12 @@ class Steering:
         return web.json_response(training.status())
 
 
-async def _document(request: web.Request) -> dict[str, Any]:
+async def document_of(request: web.Request) -> dict[str, Any]:
+    """The JSON object that is the body of a request.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
         document = json.loads(await request.text())
     except ValueError as error:

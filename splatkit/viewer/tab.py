@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import viser
 from viser._messages import BackgroundImageMessage
 
@@ -95,7 +96,7 @@ class Tab:
                 Guests(client, gathering, setting.others, setting.open_other, reach)
         with tabs.add_tab("Edit", viser.Icon.LASSO):
             pointing = Pointing(client, self.desk, reach, backend)
-            Editing(client, self.desk, pointing, setting.folder, backend)
+            self._editing = Editing(client, self.desk, pointing, setting.folder, backend)
         with tabs.add_tab("Path", viser.Icon.ROUTE):
             self.walking = Walking(
                 client,
@@ -128,6 +129,22 @@ class Tab:
             "fov": f"{camera.fov:.4f}",
             "mode": self.session.look.mode,
         }
+
+    def paint(self, points: list[list[float]], radius: float, how: str) -> int:
+        """Select by a stroke over the picture; returns how many are selected.
+
+        Args:
+            points: x and y, shares of the view's width and height.
+            radius: share of the height.
+            how: ``add`` or ``remove``.
+
+        Raises:
+            SplatkitError: the scene is in training.
+        """
+        camera = self._client.camera
+        size = torch.tensor([camera.image_width, camera.image_height])
+        self._editing.paint(torch.tensor(points) * size, radius * camera.image_height, how)
+        return int(self.desk.bench.state.selected.sum())
 
     def _send(self, picture: Encoded) -> None:
         # viser's own entry encodes by itself, at a quality that knows nothing of the line.

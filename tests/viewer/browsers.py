@@ -46,6 +46,7 @@ class FakeBrowser:
             subprotocols=[f"viser-v{viser.__version__}"],  # type: ignore[list-item]
             max_size=None,
             open_timeout=120,
+            ping_interval=None,
             **options,
         )
         # viser knows a browser once it has told its camera; the server then sets the first view.

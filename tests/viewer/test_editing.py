@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from splatkit.core import SplatkitError
-from splatkit.edit.selection import in_rectangle
+from splatkit.edit.selection import in_rectangle, under_brush
 from splatkit.export import open_scene
 from splatkit.io import read_gaussians
 from splatkit.viewer import FixedSource, Library, Viewer
@@ -21,6 +22,7 @@ from splatkit.viewer.tab import Tab
 from splatkit.viewer.volumes import Placed, inside
 from tests.scenes import ball_over_floor, ring, write_run
 from tests.viewer.browsers import FakeBrowser
+from tests.viewer.test_front import ask
 from tests.viewer.test_viewer import seen_from
 
 
@@ -112,6 +114,38 @@ def test_a_rectangle_on_the_picture(viewer: Viewer, browser: FakeBrowser) -> Non
     camera = seen_from(ring(), 96, 64)
     expected = in_rectangle(ball_over_floor(), camera, (9.6, 6.4), (48, 57.6))
     assert torch.equal(desk.bench.state.selected, expected)
+
+
+def test_a_stroke_selects_what_it_covers(viewer: Viewer, browser: FakeBrowser) -> None:
+    tab = tab_of(viewer, browser)
+    browser.look(ring())
+    browser.picture(60, (96, 64))
+    browser.set("Only what shows", False)
+    browser.messages(0.5)
+    path = f"/api/tabs/{browser.tab}/stroke"
+    points = [[0.2 + 0.01 * step, 0.5] for step in range(30)]
+    told = ask(viewer, path, "POST", _stroke(points))
+    stroke = torch.tensor(points) * torch.tensor([96, 64])
+    expected = under_brush(ball_over_floor(), seen_from(ring(), 96, 64), stroke, 0.1 * 64)
+    assert told.json == {"selected": int(expected.sum())}
+    assert torch.equal(tab.desk.bench.state.selected, expected)
+    assert ask(viewer, path, "POST", _stroke(points, how="remove")).json == {"selected": 0}
+    wrong = (
+        _stroke([]),
+        _stroke([[2, 0]]),
+        _stroke([[0, "a"]]),
+        _stroke([[0.5, 0.5]] * 1001),
+        _stroke(points, radius=-1),
+        _stroke(points, how="both"),
+        b"x",
+    )
+    for body in wrong:
+        assert ask(viewer, path, "POST", body).status == 400
+    assert ask(viewer, "/api/tabs/none/stroke", "POST", _stroke(points)).status == 404
+
+
+def _stroke(points: list, radius: float = 0.1, how: str = "add") -> bytes:
+    return json.dumps({"points": points, "radius": radius, "how": how}).encode()
 
 
 def test_a_second_browser_sees_the_scene_as_it_was(viewer: Viewer, browser: FakeBrowser) -> None:

@@ -1,5 +1,6 @@
 // The page of a scene: viser's page in a frame, and what stands around it.
 
+import { Brush } from "./brush.js";
 import { $, ask, attempt, count, duration, make, takeDrops, tell, toast } from "./common.js";
 
 const LINK_WORDS = ["position", "look_at", "fov", "mode"];
@@ -29,9 +30,10 @@ function openView() {
   document.body.append(frame);
   frame.onload = () => {
     frame.contentWindow.focus();
+    new Brush(frame, tab);
     takeDrops([document, frame.contentDocument], openPath, "Drop a scene or a camera path to open it");
   };
-  for (const name of ["picture", "share"]) $(name).hidden = false;
+  for (const name of ["paint", "picture", "share"]) $(name).hidden = false;
   $("picture").href = `/api/tabs/${tab}/picture.png`;
 }
 
