@@ -16,9 +16,9 @@ from tests.export.sign import DISTANCE
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 TRUTH = json.loads((SAMPLE / "truth" / "cameras.json").read_text())
 PHOTO = 20
-STEP = 6
+STEP = 16
 """Pixels of the photo from one Gaussian to the next."""
-SIZE = 0.4
+SIZE = 0.45
 """Standard deviation as a share of that."""
 
 

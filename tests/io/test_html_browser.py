@@ -255,7 +255,7 @@ def test_a_damaged_page_says_so(browser: Any, tmp_path: Path) -> None:
 def test_a_million_gaussians(browser: Any, tmp_path: Path) -> None:
     gaussians = scene(1_000_000, 3)
     gaussians.log_scales -= 2.5
-    browser.set_default_timeout(10 * MILLISECONDS)
+    browser.set_default_timeout(30 * MILLISECONDS)
     shown = Shown(browser, gaussians, tmp_path / "a.html", Tour(views=[NamedView("Front", FRONT)]))
     assert shown.psnr(FRONT) >= LEAST_PSNR
     shown.look_from(SIDE)
