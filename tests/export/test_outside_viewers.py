@@ -44,6 +44,8 @@ CASES = [
 
 LEAST_PSNR = 35.0
 """Decibels between a viewer's picture and ours."""
+LEAST_OF_THREE = 30.0
+"""three.js ends Gaussians at twice their standard deviation, which shows where they lie loosely."""
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -113,7 +115,7 @@ def test_the_sample_looks_as_it_does_here(site, tmp_path, viewer, target, suffix
     write_gaussians(original, tmp_path / "sample.ply")
     export(tmp_path / "sample.ply", tmp_path / f"a{suffix}", target=target)
     own = compare(shown(site, tmp_path, viewer, f"a{suffix}"), original, f"{viewer} sample{suffix}")
-    assert own > LEAST_PSNR
+    assert own > (LEAST_OF_THREE if viewer == "three" else LEAST_PSNR)
 
 
 def compare(theirs: np.ndarray, original: Gaussians, name: str) -> float:
