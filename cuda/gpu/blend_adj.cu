@@ -14,7 +14,9 @@ inline namespace SK_ISA {
 // A splat's sums: moments, values, weight times score, weight.
 constexpr int SUM_VALUES = 6, SUM_SCORE = SUM_VALUES + VALUES, SUMS = SUM_SCORE + 2 * SK_SCORES;
 // Blocks a processor shall hold: registers are dealt out accordingly.
-constexpr int ADJ_BLOCKS = SK_ADJ_FORM == 1 ? 6 : VALUES == 3 && !SK_SCORES ? 4 : 3;
+constexpr int ADJ_BLOCKS = SK_ADJ_FORM == 1            ? (SK_SCORES ? 5 : 6)
+                           : VALUES == 3 && !SK_SCORES ? 4
+                                                       : 3;
 
 // What a bucket's splats leave in shared memory: rows of whole quads that meet different banks.
 constexpr int RESULT_PITCH = SLOT / 4 % 2 ? SLOT : SLOT + 4;

@@ -134,9 +134,13 @@ def every_specialisation() -> list[tuple[str, Options]]:
                 found.append(("gather_slots.cu", options_of(adj)))
                 if (colors, values) == (3, 3):
                     found.append(("blend_adj.cu", options_of(adj | {"SK_ADJ_FORM": 1})))
-        for median, weights, top_k in product((0, 1), (0, 1), (0, 4, 32)):
+        # Statistics come from the first pass over the channels.
+        for median, weights, top_k in product((0, 1), (0, 1), (0, 4, 32)) if colors else ():
             extra = {"SK_MEDIAN": median, "SK_WEIGHTS": weights, "SK_TOP_K": top_k}
             found.append(("blend.cu", options_of(passed | extra)))
+    for colors, values in ((3, 3), (3, 8), (3, 16)):
+        told = {"SK_COLORS": colors, "SK_VALUES": values, "SK_GRADIENT": 1}
+        found.append(("blend.cu", options_of(told)))
     macro = {"SK_TILE_WIDTH": 32, "SK_TILE_HEIGHT": 32, "SK_HALF_RECORDS": 1}
     found.append(("bin.cu", options_of(macro | {"SK_KEY_BITS": 16})))
     found.append(("blend.cu", options_of(macro | {"SK_BLEND_PIXELS": 4, "SK_BUCKET": 0})))

@@ -109,7 +109,7 @@ class PhotoStore:
             name: (tensor.pin_memory() if pinned else tensor).to(self._device, non_blocking=pinned)
             for name, tensor in _pictures(view).items()
         }
-        view = replace(view, alpha=None, **moved).reduced(self.factor)
+        view = replace(view, **moved).reduced(self.factor)
         return replace(view, camera=view.camera.to(self._device))
 
 

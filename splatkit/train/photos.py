@@ -56,11 +56,15 @@ class View:
         """[1,H,W,3] uint8 picture before another sRGB background than the one it stands before."""
         if self.alpha is None:
             return self.image
-        change = torch.tensor(other, device=self.image.device) - torch.tensor(
-            background, device=self.image.device
-        )
+        device = self.image.device
+        change = color_on(other, device) - color_on(background, device)
         moved = self.image + (255 - self.alpha[..., None].float()) * change
         return moved.round().clamp(0, 255).to(torch.uint8)
+
+
+def color_on(color: tuple[float, float, float], device: torch.device) -> Tensor:
+    """[1,3] a colour on a device, which is not waited for."""
+    return torch.stack([torch.full((1,), value, device=device) for value in color], 1)
 
 
 def shrink(picture: Tensor, width: int, height: int) -> Tensor:

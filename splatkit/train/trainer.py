@@ -26,7 +26,7 @@ from splatkit.train.machine import timed
 from splatkit.train.memory import photo_room, within_memory
 from splatkit.train.photo_colors import cut_off
 from splatkit.train.photo_store import PhotoStore
-from splatkit.train.photos import View, load_views
+from splatkit.train.photos import View, color_on, load_views
 from splatkit.train.schedule import sh_degree_at
 from splatkit.train.shell import unseen_shell
 from splatkit.train.start import shell_count, start_state
@@ -316,7 +316,7 @@ class Trainer:
             return self._behind, view.image
         chance = generator_for(self.config.seed, "background", self.state.step)
         red, green, blue = torch.rand(3, generator=chance).tolist()
-        behind = torch.tensor([(red, green, blue)], device=self.backend.device)
+        behind = color_on((red, green, blue), self.backend.device)
         return behind, view.before(self._background, (red, green, blue))
 
     def _gathers(self, progress: float) -> bool:

@@ -33,7 +33,7 @@ from splatkit.train.trainer import train
 from splatkit.train.watch import watched
 from tests.render.pretended import GPU, pretended_gpu, waits_counted
 from tests.simt.driver import COMPILER, SimtDriver
-from tests.train.photographed import events_of
+from tests.train.photographed import events_of, make_scene
 
 pytestmark = pytest.mark.skipif(not COMPILER, reason="no g++ to compile the kernels with")
 CONFIG = TrainConfig(
@@ -125,7 +125,7 @@ def test_a_run_goes_on_from_device_to_device(scene, tmp_path, gpu):
 
 
 @pytest.mark.parametrize("strategy", ["budgeted", "mcmc", "classic"])
-def test_no_step_waits_for_the_gpu(scene, tmp_path, gpu, monkeypatch, strategy):
+def test_no_step_waits_for_the_gpu(tmp_path, gpu, monkeypatch, strategy):
     """But the one after a change of the count, which has to know it."""
     waits: list[list[str]] = []
     step = training.Trainer.step
@@ -137,7 +137,8 @@ def test_no_step_waits_for_the_gpu(scene, tmp_path, gpu, monkeypatch, strategy):
 
     monkeypatch.setattr(training.Trainer, "step", counted)
     monkeypatch.setattr(training, "STEPS_BETWEEN_READINGS", 1000)
-    config = replace(CONFIG, strategy=strategy)
+    scene = make_scene(tmp_path, alpha=True)
+    config = replace(CONFIG, strategy=strategy, background="random")
     _, gaussians = events_of(train(scene, tmp_path / "run", config))
     assert gaussians.device.type == "cpu"
     for number, found in enumerate(waits, 1):
@@ -147,8 +148,9 @@ def test_no_step_waits_for_the_gpu(scene, tmp_path, gpu, monkeypatch, strategy):
         changes = number % 5 == 0
         seen_first = number % 5 == 1 or number == CONFIG.iterations
         assert bool(found) == (changes or seen_first), (number, found)
-    views = drain(load_views(scene.held_out_photos, CONFIG.picture_size, None))
-    shown = [drain(evaluate(gaussians, views, backend=name)) for name in ("cuda", "cpu")]
+    behind = scene.background
+    views = drain(load_views(scene.held_out_photos, CONFIG.picture_size, behind))
+    shown = [drain(evaluate(gaussians, views, behind, backend=name)) for name in ("cuda", "cpu")]
     for got, expected in zip(*shown, strict=True):
         assert got.psnr == pytest.approx(expected.psnr, abs=0.02)
         assert got.ssim == pytest.approx(expected.ssim, abs=1e-3)
@@ -156,13 +158,16 @@ def test_no_step_waits_for_the_gpu(scene, tmp_path, gpu, monkeypatch, strategy):
 
 @pytest.mark.parametrize("factor", [1, 3])
 @pytest.mark.parametrize("room", [10**9, 1])
-def test_photos_come_to_the_gpu(scene, gpu, factor, room):
-    views = drain(load_views(scene.training_photos, CONFIG.picture_size, None))
+def test_photos_come_to_the_gpu(tmp_path, gpu, factor, room):
+    scene = make_scene(tmp_path, alpha=True)
+    views = drain(load_views(scene.training_photos, CONFIG.picture_size, scene.background))
     store = PhotoStore(views, GPU, room).reduced(factor)
     assert store.fits == (room > 1)
     order = [0, 3, 3, 1, 0]
     for index, following in zip(order, [*order[1:], None], strict=True):
         view, expected = store.at(index, following), views[index].reduced(factor)
         assert view.image.device == view.camera.Ks.device == GPU
+        assert view.alpha is not None
+        assert view.alpha.device == GPU
         assert (view.image.cpu().int() - expected.image.int()).abs().max() <= 1
         torch.testing.assert_close(view.camera.Ks.cpu(), expected.camera.Ks)
