@@ -24,6 +24,8 @@ from torch import Tensor
 
 _EVERY = 4
 """Rows of pixels that a map is solved from: twelve numbers do not need all of them."""
+_COVERED = 0.9
+"""Alpha from which a pixel shows the scene."""
 _WHITE, _BLACK = 254, 1
 """A photo's values from here on are cut off, and say nothing of the map."""
 
@@ -78,6 +80,7 @@ class PhotoColors:
         self,
         photo: int,
         rgb: Tensor,
+        alpha: Tensor,
         image: Tensor,
         mask: Tensor | None,
         options: PhotoColorFit,
@@ -87,6 +90,7 @@ class PhotoColors:
         Args:
             photo: index of the photo.
             rgb: [1,H,W,3] the render before the map.
+            alpha: [1,H,W] its coverage: what stands behind the scene is no colour of the photo's.
             image: [1,H,W,3] uint8 the photo.
             mask: [1,H,W] uint8, 0 where a pixel does not count; None when all count.
             options: see there.
@@ -94,6 +98,7 @@ class PhotoColors:
         rows = rgb[0, ::_EVERY].reshape(-1, 3)
         wanted = image[0, ::_EVERY].reshape(-1, 3)
         whole = ((wanted < _WHITE) & (wanted > _BLACK)).all(-1)
+        whole &= alpha[0, ::_EVERY].reshape(-1) > _COVERED
         if mask is not None:
             whole &= mask[0, ::_EVERY].reshape(-1) > 0
         wanted = wanted.float() / 255

@@ -223,7 +223,7 @@ class Trainer:
                 return
         if colors is not None:
             v_rgb = colors.back(photo, v_rgb)
-            colors.fit(photo, rgb, image, mask, recipe.photo_colors)
+            colors.fit(photo, rgb, alpha, image, mask, recipe.photo_colors)
         gathers = self._gathers(progress)
         scores = _errors(shown, image, mask) if gathers else None
         self._fused.backward(v_rgb, None, scores)

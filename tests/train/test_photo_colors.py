@@ -20,7 +20,10 @@ from tests.train.sampled import sample_scene
 
 @pytest.fixture
 def picture():
-    return torch.rand(1, 8, 6, 3, generator=torch.Generator().manual_seed(0))
+    return torch.rand(1, 32, 24, 3, generator=torch.Generator().manual_seed(0))
+
+
+FULL = torch.ones(1, 32, 24)
 
 
 def neutral(photos):
@@ -62,7 +65,9 @@ def test_maps_find_each_photos_colours_and_stay_neutral_on_average(picture):
     colors = neutral(2)
     for step in range(40):
         photo = step % 2
-        colors.fit(photo, dim, photographed(dim, gains[photo]), None, PhotoColorFit(prior=1e-4))
+        colors.fit(
+            photo, dim, FULL, photographed(dim, gains[photo]), None, PhotoColorFit(prior=1e-4)
+        )
         diagonals = colors.maps[:, range(3), range(3)]
         assert torch.allclose(diagonals.log().mean(0), torch.zeros(3), atol=1e-5)
         assert torch.allclose(colors.maps[..., 3].mean(0), torch.zeros(3), atol=1e-5)
@@ -74,12 +79,15 @@ def test_pixels_that_do_not_count_or_are_cut_off_say_nothing(picture):
     gains = torch.tensor([[1.3, 1.3, 1.3], [1 / 1.3, 1 / 1.3, 1 / 1.3]])
     mask = torch.full(picture.shape[:3], 255, dtype=torch.uint8)
     mask[..., :3] = 0
+    cover = FULL.clone()
+    cover[:, 4::8] = 0.5
     colors = neutral(2)
     for step in range(40):
         photo = step % 2
         image = photographed(picture, gains[photo])
         image[..., :3, :] = 0
-        colors.fit(photo, picture, image, mask, PhotoColorFit(prior=1e-4))
+        image[:, 4::8] = 20
+        colors.fit(photo, picture, cover, image, mask, PhotoColorFit(prior=1e-4))
     assert torch.allclose(colors.maps[:, range(3), range(3)], gains, atol=0.05)
 
 
