@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from figure import figure
+from step import MEMORY_GOAL, MEMORY_STEPS, peak_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -41,7 +42,7 @@ SMALL = TrainConfig(iterations=1500, max_gaussians=8000, resize=200, sh_degree=2
 
 def robust_figures(runs: Path) -> list[dict[str, Any]]:
     """Kills survived, and what spoiled photos cost; trainings that are done are not repeated."""
-    return [kill_figure(), *spoiled_figures(runs / "robust")]
+    return [kill_figure(), *spoiled_figures(runs / "robust"), memory_figure()]
 
 
 def kill_figure() -> dict[str, Any]:
@@ -54,6 +55,17 @@ def kill_figure() -> dict[str, Any]:
     survived = KILLS if done.returncode == 0 and passed else 0
     how = f"{' '.join(words)}; resumed runs equal unbroken ones bit for bit"
     return figure("kills that lose nothing", survived, "", KILLS, how)
+
+
+def memory_figure() -> dict[str, Any]:
+    """G14: peak memory of a process that takes training steps."""
+    name, goal = "G14 memory of training", MEMORY_GOAL["pass"]
+    how = f"{MEMORY_STEPS} steps at 500 x 368, 100k Gaussians, torch included"
+    try:
+        return figure(name, peak_memory("bench_100k", 2), "GB", goal, how, -1)
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines()
+        return figure(name, None, "GB", goal, lines[-1] if lines else "it failed", -1)
 
 
 def spoiled_figures(runs: Path) -> list[dict[str, Any]]:
