@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from splatkit.core import Event, Note, SplatkitError
+from splatkit.ingest.candidates import Candidate
 from splatkit.ingest.capture import Capture
 from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.cost import estimate
 from splatkit.ingest.judge import without
-from splatkit.ingest.ladder import Candidate, climb
+from splatkit.ingest.ladder import climb
 from splatkit.ingest.placing import PLACING_FILE, save_placing
 from splatkit.ingest.prepare import Prepared, prepare_photos
 from splatkit.ingest.reasons import reasons_for

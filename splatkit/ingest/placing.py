@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from splatkit.core import SplatkitError
-from splatkit.ingest.ladder import Climb, describe_candidates
+from splatkit.ingest.candidates import Climb, describe_candidates
 from splatkit.io.files import read_json, write_json
 
 PLACING_FILE = "placing.json"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from splatkit.ingest.candidates import Climb
 from splatkit.ingest.judge import MIN_AGREEING
-from splatkit.ingest.ladder import Climb
 from splatkit.ingest.look import blurred_photos, near_copies
 
 BLURRED = "blurred"

@@ -1,14 +1,13 @@
 """The same photos made harder: what can be placed is placed rightly, the rest is named."""
 
-import os
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 from corner import pattern, write_photos
 from harder import CHANGES, five_blurred, with_strangers
 from poses import pose_errors
+from real_sets import FEWEST, WRONG_IN_THE_REFERENCE, data
 
 from splatkit.core import drain
 from splatkit.ingest import IngestConfig, ingest
@@ -18,10 +17,8 @@ from splatkit.io.scene import load_scene
 
 COUNT = 9
 CONFIG = IngestConfig(max_features=1500, threads=2)
-FEWEST = {"sceaux": 11, "banana": 16, "llff_fern": 20, "kitchen": 23, "fox": 50}
 OTHER = {"sceaux": "banana", "banana": "sceaux", "llff_fern": "banana", "kitchen": "llff_fern",
          "fox": "llff_fern"}  # fmt: skip
-WRONG_IN_THE_REFERENCE = {"DSC_0434.jpg"}
 
 
 def stranger(seed):
@@ -70,13 +67,13 @@ def test_a_real_set_made_harder(name, change, tmp_path):
     known = {image.name: image.camera_from_world for image in model.images}
     # Five photos beyond use may stay without a place.
     fewest = FEWEST[name] - (5 if change == "five blurred" else 0)
-    worst = check(scene, origin, known, fewest)
+    worst = check(scene, origin, known, fewest, WRONG_IN_THE_REFERENCE.get(name, set()))
     print(f"{name}, {change}: {len(scene.photos)} placed, worst {worst[0]:.2%} {worst[1]:.2f}")
     assert worst[0] < 0.01
     assert worst[1] < 2
 
 
-def check(scene, origin, known, fewest):
+def check(scene, origin, known, fewest, wrong=frozenset()):
     """Counts and names; returns the worst (distance over the extent, angle in degrees)."""
     strange = {name for name, old in origin.items() if not old}
     placed = {photo.name for photo in scene.photos}
@@ -86,12 +83,4 @@ def check(scene, origin, known, fewest):
     assert len(placed) >= fewest, scene.missing
     same = {new: known[old] for new, old in origin.items() if old in known}
     errors = pose_errors(scene, same)
-    return np.array([e for n, e in errors.items() if n not in WRONG_IN_THE_REFERENCE]).max(0)
-
-
-def data(name):
-    root = os.environ.get("SPLATKIT_DATA")
-    folder = Path(root or "", name)
-    if not root or not folder.is_dir():
-        pytest.skip(f"the photo set {name} is missing: set SPLATKIT_DATA (see data/README.md)")
-    return folder
+    return np.array([e for n, e in errors.items() if origin[n] not in wrong]).max(0)

@@ -1,11 +1,11 @@
 """Structure from motion on real photo sets against reference poses of the same files."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from poses import pose_errors
+from real_sets import FEWEST, WRONG_IN_THE_REFERENCE, data
 
 from splatkit.core import drain
 from splatkit.ingest import ingest
@@ -13,23 +13,9 @@ from splatkit.io.colmap import read_model
 from splatkit.io.scene import load_scene
 from splatkit.io.transforms import read_frames
 
-# The reference puts this photo by 4 points, lying on its side; 140 matches and the horizon in the
-# photo itself speak for another place.
-WRONG_IN_THE_REFERENCE = {"banana": {"DSC_0434.jpg"}}
-
-CASES = {"sceaux": 11, "banana": 16, "llff_fern": 20, "kitchen": 23, "fox": 50}
-
-
-def data(name):
-    root = os.environ.get("SPLATKIT_DATA")
-    folder = Path(root or "", name)
-    if not root or not folder.is_dir():
-        pytest.skip(f"the photo set {name} is missing: set SPLATKIT_DATA (see data/README.md)")
-    return folder
-
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", FEWEST)
 def test_every_photo_that_is_placed_is_placed_rightly(name, tmp_path):
     folder = data(name)
     scene = load_scene(drain(ingest(folder / "images", tmp_path / "scene")))
@@ -40,7 +26,7 @@ def test_every_photo_that_is_placed_is_placed_rightly(name, tmp_path):
         errors.pop(photo, None)
     worst = np.array(list(errors.values())).max(0)
     print(f"{name}: {len(scene.photos)} photos, worst {worst[0]:.2%}, {worst[1]:.2f} degrees")
-    assert len(scene.photos) >= CASES[name]
+    assert len(scene.photos) >= FEWEST[name]
     assert worst[0] < 0.01
     assert worst[1] < 2
 
