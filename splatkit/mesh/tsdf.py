@@ -20,6 +20,8 @@ from splatkit.mesh.warp import Warp
 BLOCK = 8
 TRUNCATION = 4.0
 """Voxels."""
+LEAST_VIEWS = 2
+"""What fewer views saw is unseen: a single depth may be wrong."""
 _REACH = 1 << 16
 """Blocks that an axis has to either side of the origin."""
 _PIECE = 512
@@ -81,9 +83,11 @@ def fuse(views: list[DepthView], warp: Warp, voxel: float) -> Generator[Event, N
     shape = (len(keys), BLOCK, BLOCK, BLOCK)
     grid = Grid(warp, voxel, keys, torch.zeros(shape), torch.zeros(shape))
     voxels = _voxels(grid)
+    times = torch.zeros(shape, dtype=torch.uint8)
     for done, view in enumerate(views):
-        _integrate(grid, voxels, view)
+        _integrate(grid, voxels, view, times)
         yield Progress("Fusing depth", done + 1, len(views))
+    grid.weight[times < LEAST_VIEWS] = 0
     return grid
 
 
@@ -152,7 +156,7 @@ def _voxels(grid: Grid) -> _Voxels:
     return _Voxels(grid.warp.inverse(warped), TRUNCATION * grid.voxel * stretch, reach)
 
 
-def _integrate(grid: Grid, voxels: _Voxels, view: DepthView) -> None:
+def _integrate(grid: Grid, voxels: _Voxels, view: DepthView, times: Tensor) -> None:
     """Add one view to all voxels that it sees in front of the surface or just behind it."""
     K, matrix = view.camera.Ks[0], view.camera.viewmats[0]
     height, width = view.depth.shape
@@ -186,3 +190,4 @@ def _integrate(grid: Grid, voxels: _Voxels, view: DepthView) -> None:
         mean = (grid.distance[rows] * before + distance * added) / total.clamp_min(1e-30)
         grid.distance[rows] = torch.where(added > 0, mean, grid.distance[rows])
         grid.weight[rows] = total
+        times[rows] = (times[rows] + (added > 0)).clamp_max(LEAST_VIEWS)
