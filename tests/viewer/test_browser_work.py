@@ -59,7 +59,7 @@ def test_a_crop_is_saved_as_a_new_scene(page: Any, viewer: Viewer) -> None:
     frame.get_by_role("option", name="Rectangle", exact=True).click()
     frame.get_by_text("Draw rectangles in the view").wait_for()
     time.sleep(2)
-    page.mouse.move(60, 120)
+    page.mouse.move(60, 250)  # below notices
     page.mouse.down()
     page.mouse.move(WIDTH // 2, HEIGHT - 60, steps=8)
     page.mouse.up()
