@@ -67,6 +67,13 @@ def viewer(options: argparse.Namespace) -> list[dict[str, Any]]:
     return viewer_figures(options.scene)
 
 
+def upscale(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Upscaled pictures of trained scenes against plain renders: quality, rest, motion, speed."""
+    from upscale import upscale_figures
+
+    return upscale_figures(options.runs, options.only)
+
+
 SCORECARDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "raster": raster,
     "train": train,
@@ -75,6 +82,7 @@ SCORECARDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "formats": formats,
     "triangles": triangles,
     "viewer": viewer,
+    "upscale": upscale,
 }
 
 

@@ -16,12 +16,16 @@ class EnhanceFlags:
 
     upscale: str = "off"
     """Render fewer pixels and reconstruct the rest: off, bilinear, bicubic, fsr1, hermite,
-    temporal."""
+    temporal, neural."""
     ratio: str = "performance"
     """Pixels a rendered pixel, each way: quality (1.5), balanced (1.7), performance (2), ultra (3),
     or a number from 1.3 to 3."""
     sharpness: float = 0.0
     """Sharpen the pictures, 0 (not) to 1."""
+    strength: float = 1.0
+    """Of what the network adds with --upscale neural, 0 to 1."""
+    network: str = "s"
+    """Network of --upscale neural: s, or a file that splatkit enhance train wrote."""
     exposure: float = 0.0
     """Brighter or darker, stops."""
     contrast: float = 1.0
@@ -44,6 +48,8 @@ class EnhanceFlags:
             mode=self.upscale,
             ratio=ratio_of(self.ratio),
             sharpness=self.sharpness,
+            strength=self.strength,
+            network=self.network,
             grade=Grade(self.exposure, self.contrast, self.saturation, self.gamma),
         )
 

@@ -25,10 +25,11 @@ COMMANDS = {
     "export": "Write a scene in another format.",
     "mesh": "Turn a trained scene into triangles for game engines.",
     "info": "Say what is in a scene file.",
-    "bench": "Train every scene of a data set (train), or time rendering (render).",
+    "enhance": "Fit the upscaling network to a scene (train), or write it as ONNX (onnx).",
+    "bench": "Train a data set (train), time rendering (render), compare upscaling (enhance).",
     "doctor": "Check this machine and this installation.",
 }
-TWO_WORDS = {("bench", "render")}
+TWO_WORDS = {("bench", "render"), ("bench", "enhance")}
 """Commands of two words that have a module of their own."""
 EXIT_FAILURE = 1
 EXIT_USAGE = 2

@@ -18,7 +18,7 @@ def graded(rgb: Tensor, grade: Grade) -> Tensor:
     to the bit.
     """
     if grade.exposure != 0:
-        rgb = _srgb_of(_light_of(rgb.clamp_min(0)) * 2**grade.exposure)
+        rgb = _srgb_of(light_of(rgb.clamp_min(0)) * 2**grade.exposure)
     if grade.contrast != 1:
         rgb = (rgb - 0.5) * grade.contrast + 0.5
     if grade.saturation != 1:
@@ -29,7 +29,7 @@ def graded(rgb: Tensor, grade: Grade) -> Tensor:
     return rgb
 
 
-def _light_of(srgb: Tensor) -> Tensor:
+def light_of(srgb: Tensor) -> Tensor:
     """Linear light of sRGB values (IEC 61966-2-1)."""
     return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 

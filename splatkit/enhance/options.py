@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from splatkit.core import UsageError
 
-MODES = ("off", "bilinear", "bicubic", "fsr1", "hermite", "temporal")
+MODES = ("off", "bilinear", "bicubic", "fsr1", "hermite", "temporal", "neural")
 RATIOS = {"quality": 1.5, "balanced": 1.7, "performance": 2.0, "ultra": 3.0}
 """Named ratios: pixels of the picture a rendered pixel, each way."""
 SMALLEST_RATIO, LARGEST_RATIO = 1.3, 3.0
@@ -72,6 +72,12 @@ class UpscaleOptions:
     """Pixels of the picture a rendered pixel, each way, 1.3 to 3."""
     sharpness: float = 0.0
     """Strength of the sharpening at the end, 0 (none) to 1."""
+    strength: float = 1.0
+    """Of what the network adds, 0 to 1; ``neural`` only, at 0 the same as ``hermite``."""
+    network: str = "s"
+    """``s``, or a file that training wrote; ``neural`` only."""
+    engine: str = "torch"
+    """What runs the network: ``torch`` or ``onnxruntime``."""
     temporal_weight: float = 1.0
     """Of earlier frames while something moves, 0 (none) to 1; ``temporal`` only."""
     grade: Grade = Grade()
@@ -81,4 +87,5 @@ class UpscaleOptions:
             raise UsageError(f"upscale: expected one of {', '.join(MODES)}, got {self.mode!r}")
         ratio_of(self.ratio)
         _check_range("sharpness", self.sharpness, 0.0, 1.0)
+        _check_range("strength", self.strength, 0.0, 1.0)
         _check_range("temporal weight", self.temporal_weight, 0.0, 1.0)

@@ -184,17 +184,20 @@ def plain_history(
         past_color, past_weight = past.rgb, past.weight
     else:
         depths, alphas = (bilinear(m, placing, width, height) for m in (inverse_depth, alpha))
-        past_color, past_weight = _followed(past, moved, depths, alphas, most_weight)
+        past_color, past_weight = follow(past, moved, depths, alphas, most_weight)
         square = (past_color - color).square().sum(-1)
         past_weight = past_weight / (1 + square / COLOR_TOLERANCE**2)
     total = own + past_weight
     return torch.lerp(color, past_color, (past_weight / total)[..., None]), total
 
 
-def _followed(
+def follow(
     past: Past, moved: list[float], inverse_depth: Tensor, alpha: Tensor, most_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """The past's colour [H,W,3] and weight [H,W] where each pixel's surface was."""
+    """The past's colour [H,W,3] and weight [H,W] where each pixel's surface was.
+
+    The weight is 0 where the surface was hidden, or outside the picture.
+    """
     height, width = alpha.shape
     m = alpha.new_tensor(moved).view(3, 4)
     y, x = torch.meshgrid(

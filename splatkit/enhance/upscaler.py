@@ -12,6 +12,8 @@ from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, UsageError
 from splatkit.enhance.grade import graded
+from splatkit.enhance.inference import Engine, make_engine
+from splatkit.enhance.network import features, load_network
 from splatkit.enhance.options import UpscaleOptions
 from splatkit.enhance.small import render_small, small_view
 from splatkit.enhance.spatial import bicubic, bilinear, fsr1, hermite, sharpen
@@ -49,6 +51,7 @@ class Upscaler:
         self._sampled = 0
         self._ratio = 0.0
         self._out: Tensor | None = None
+        self._network: tuple[Hashable, Engine] | None = None
 
     def reset(self) -> None:
         """Forget earlier frames."""
@@ -62,11 +65,15 @@ class Upscaler:
         background: Tensor | None = None,
         sh_degree: int | None = None,
         near: float = 0.01,
+        version: Hashable = None,
     ) -> Upscaled:
         """The next picture; arguments as of ``render``.
 
         What ``temporal`` remembers is forgotten when the Gaussians, the background or anything
         else that the picture shows has changed.
+
+        Args:
+            version: differs when the Gaussians do; found out from their tensors when None.
 
         Raises:
             UsageError: not exactly one camera.
@@ -84,8 +91,9 @@ class Upscaler:
                 rgb = render(gaussians, camera, **looks, backend=self._backend).rgb[0]
             ratio, rendered_at = 1.0, self._waited()
         elif mode == "temporal":
-            version = (_version_of(gaussians), _version_of_tensor(background), sh_degree, near)
-            rgb, ratio, rendered_at, settled = self._temporal(gaussians, camera, looks, version)
+            scene = _version_of(gaussians) if version is None else version
+            state = (scene, _version_of_tensor(background), sh_degree, near)
+            rgb, ratio, rendered_at, settled = self._temporal(gaussians, camera, looks, state)
         else:
             rgb, ratio, rendered_at = self._spatial(gaussians, camera, looks)
         reconstructed_at = self._waited()
@@ -103,11 +111,11 @@ class Upscaler:
     ) -> tuple[Tensor, float, float]:
         mode, ratio = self.options.mode, self.options.ratio
         view = small_view(camera, ratio)
-        outputs = ("gradient",) if mode == "hermite" else ()
+        outputs = ("gradient",) if mode in ("hermite", "neural") else ()
         rendered = render_small(gaussians, view, outputs, **looks, backend=self._backend)
         rendered_at = self._waited()
         place = (view.placing, view.width, view.height)
-        if mode == "hermite":
+        if mode in ("hermite", "neural"):
             assert rendered.rgb_dx is not None
             assert rendered.rgb_dy is not None
             # The memory of a large picture costs more to get than to fill.
@@ -115,6 +123,10 @@ class Upscaler:
                 self._out = torch.empty(view.height, view.width, 3)
             small = (rendered.rgb[0], rendered.rgb_dx[0], rendered.rgb_dy[0])
             rgb = hermite(*small, *place, out=self._out)
+            if mode == "neural" and self.options.strength > 0:
+                seen = features(rgb, rendered.rgb[0], rendered.alpha[0], view.placing)
+                missing = self._engine(rgb.device)(seen).permute(1, 2, 0)
+                rgb = torch.add(rgb, missing, alpha=self.options.strength)
         else:
             rgb = {"bilinear": bilinear, "bicubic": bicubic, "fsr1": fsr1}[mode](
                 rendered.rgb[0], *place
@@ -140,6 +152,14 @@ class Upscaler:
         rendered_at = self._waited()
         self._past = accumulate(rendered, view, camera, past, version, self.options.temporal_weight)
         return self._past.rgb, ratio, rendered_at, self._sampled >= ratio**2
+
+    def _engine(self, device: torch.device) -> Engine:
+        """The network that the options name, kept from picture to picture."""
+        key = (self.options.network, self.options.engine)
+        if self._network is None or self._network[0] != key:
+            engine = make_engine(load_network(self.options.network), device, self.options.engine)
+            self._network = (key, engine)
+        return self._network[1]
 
     def _waited(self) -> float:
         """The time when the device has finished what it was given."""

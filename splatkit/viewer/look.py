@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -15,10 +15,13 @@ from splatkit.core import Cameras, Gaussians
 from splatkit.edit.selection import on_screen
 from splatkit.render import render
 from splatkit.render.display import Display
-from splatkit.render.pictures import EMPTY, MODES, depth_range_of, outputs_of, picture
+from splatkit.render.pictures import EMPTY, MODES, depth_range_of, outputs_of, picture, to_bytes
+from splatkit.viewer.enhancing import Enhancing
 from splatkit.viewer.photographs import Photographs
 from splatkit.viewer.source import SceneSource
 
+Paint = Callable[[Gaussians, Cameras], Tensor]
+"""Makes a picture [H,W,3] in colour."""
 COLORMAPS = ("turbo", "viridis", "inferno", "gray")
 DEPTHS = ("depth", "depth_median")
 VALUES = {"opacity": (0.0, 1.0), "count": (0.0, 32.0), "seen": None, "error": (0.0, 0.3)}
@@ -56,6 +59,10 @@ class Look:
     """The scene that this one is compared with."""
     photo: bool = False
     """Compare with the nearest photo instead."""
+    plain: bool = False
+    """Compare with the plain render instead."""
+    enhancing: Enhancing = field(default_factory=Enhancing)
+    """Upscaling and grading of colours."""
     wipe: float = 0.5
     """Share of the width that shows this scene; the rest shows the other one."""
 
@@ -76,6 +83,7 @@ def draw(
     look: Look,
     backend: str = "auto",
     other: Gaussians | None = None,
+    paint: Paint | None = None,
 ) -> np.ndarray:
     """[H,W,3] uint8 picture of a scene, or of two with a line between them.
 
@@ -85,15 +93,18 @@ def draw(
         look: what to show.
         backend: see ``render``.
         other: fills the picture from ``look.wipe`` to the right where it is given.
+        paint: makes the colours of this scene where ``render`` shall not.
 
     Raises:
         SplatkitError: a mode needs photos, and there are none.
     """
-    pixels = _draw(subject, camera, look, backend)
+    pixels = _draw(subject, camera, look, backend, paint)
     if other is not None:
         right = _draw(Subject(other), camera, look, backend)
     elif look.photo:
         right = _draw(subject, camera, replace(look, mode="photo"), backend)
+    elif look.plain:
+        right = _draw(subject, camera, look, backend)
     else:
         return pixels
     seam = round(look.wipe * camera.width)
@@ -108,7 +119,9 @@ def _display(backend: str) -> Display:
     return Display(backend)
 
 
-def _draw(subject: Subject, camera: Cameras, look: Look, backend: str) -> np.ndarray:
+def _draw(
+    subject: Subject, camera: Cameras, look: Look, backend: str, paint: Paint | None = None
+) -> np.ndarray:
     # What photos are compared with is worked out on the CPU.
     usual = look.mode in MODES
     gaussians = subject.gaussians
@@ -121,7 +134,9 @@ def _draw(subject: Subject, camera: Cameras, look: Look, backend: str) -> np.nda
         gaussians = replace(gaussians, log_scales=gaussians.log_scales + log_size)
     drawn = replace(subject, gaussians=gaussians)
     with torch.no_grad():
-        if usual:
+        if look.mode == "rgb" and paint is not None:
+            shown = to_bytes(paint(gaussians, camera))
+        elif usual:
             shown = _usual(drawn, camera, look, backend)
         elif look.mode in VALUES:
             shown = _value(subject, drawn, camera, look, backend)

@@ -13,6 +13,7 @@ from viser import ClientHandle
 
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.viewer.client_splats import ClientSplats
+from splatkit.viewer.enhancing import EnhancingPanel
 from splatkit.viewer.look import COLORMAPS, DEPTHS, OF_PHOTOS, VALUES, Look
 from splatkit.viewer.moving import SIDES, Moving
 from splatkit.viewer.session import Session, Shown
@@ -33,6 +34,7 @@ MODE_NAMES = {
 """What the page calls the modes; see ``splatkit.viewer.look.ALL_MODES``."""
 NOTHING = "Nothing"
 PHOTO = "The nearest photo"
+PLAIN = "The plain render"
 SECONDS_BETWEEN_READOUTS = 0.3
 PHONE_WIDTH = 600
 """Pixels of a view in which only the most wanted controls are unfolded."""
@@ -94,8 +96,8 @@ class Panel:
 
             photos.on_update(switched)
             pictures.on_update(switched)
-        if others or source.photos:
-            self._add_comparison()
+        self._enhancing = EnhancingPanel(gui, self._apply)
+        self._add_comparison()
         with gui.add_folder("Finer settings", expand_by_default=False):
             self._add_settings(gaussians)
             ClientSplats(client, session, shown, self._drawn_here)
@@ -127,6 +129,7 @@ class Panel:
             size=self._size.value / 100,
             near=self._cut.value,
             far=self._far_cut.value or None,
+            enhancing=self._enhancing.wish(),
         )
 
     def tell(self, shown: Shown) -> None:
@@ -222,7 +225,7 @@ class Panel:
     def _add_comparison(self) -> None:
         gui = self._client.gui
         with gui.add_folder("Compare", expand_by_default=False):
-            choices = (NOTHING, *([PHOTO] if self._photos else []), *self._others)
+            choices = (NOTHING, PLAIN, *([PHOTO] if self._photos else []), *self._others)
             other = gui.add_dropdown("With", choices)
             wipe = gui.add_slider(
                 "Wipe",
@@ -231,7 +234,8 @@ class Panel:
                 step=1,
                 initial_value=50,
                 visible=False,
-                hint="Left of the line: this scene. Right of it: the other one, or the photo.",
+                hint="Left of the line: this scene. Right of it: the other one, the photo, or the "
+                "scene without upscaling and grading.",
             )
 
         def chosen(_: object) -> None:
@@ -242,9 +246,11 @@ class Panel:
             except SplatkitError as error:
                 self._client.add_notification("This scene cannot be opened", str(error))
                 source = None
-            is_photo = name == PHOTO
-            wipe.visible = source is not None or is_photo
-            self._session.change(replace(self._session.look, other=source, photo=is_photo))
+            is_photo, is_plain = name == PHOTO, name == PLAIN
+            wipe.visible = source is not None or is_photo or is_plain
+            self._session.change(
+                replace(self._session.look, other=source, photo=is_photo, plain=is_plain)
+            )
 
         other.on_update(chosen)
         wipe.on_update(
@@ -277,11 +283,15 @@ class Panel:
 
 
 def readout(shown: Shown) -> str:
-    """One line about a picture."""
+    """One line about a picture, and one about its parts where it is upscaled or graded."""
     rate = 1 / max(shown.seconds, 1e-3)
     speed = f"{rate:.0f} pictures/s" if rate >= 2 else f"{shown.seconds:.1f} s a picture"
     kind = "sharp" if shown.sharp else "moving"
-    return f"{shown.width} x {shown.height}, {kind}: {1000 * shown.seconds:.0f} ms ({speed})"
+    line = f"{shown.width} x {shown.height}, {kind}: {1000 * shown.seconds:.0f} ms ({speed})"
+    if shown.milliseconds:
+        parts = ", ".join(f"{part} {time:.0f} ms" for part, time in shown.milliseconds.items())
+        line += f"  \n{parts}"
+    return line
 
 
 def summary(name: str, gaussians: Gaussians, photos: int) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from splatkit.viewer.encode import Encoded, Encoder
+from splatkit.viewer.enhancer import Enhancer
 from splatkit.viewer.line import Line
 from splatkit.viewer.look import Look, Subject, draw
 from splatkit.viewer.pace import Pace
@@ -45,6 +46,8 @@ class Shown:
     sharp: bool
     pixels: np.ndarray = field(repr=False)
     """[H,W,3] uint8."""
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    """Parts of the time of an upscaled or graded picture."""
 
 
 class Session:
@@ -74,6 +77,7 @@ class Session:
         self._backend = backend
         self._photographs = Photographs(source.photos, source.background, backend)
         self._pace = Pace()
+        self._enhancer = Enhancer(backend)
         self._line = line or Line()
         self._encoder = Encoder()
         self._changed = threading.Condition()
@@ -145,7 +149,8 @@ class Session:
                     return
                 resting = time.monotonic() - self._moved_at
                 wanted = (self._view, self._size, self._look, self._resting, *self._versions())
-                wait = _time_to_wait(wanted != drawn, sharp, resting)
+                unfinished = sharp and not self._enhancer.settled
+                wait = _time_to_wait(wanted != drawn or unfinished, sharp, resting)
                 allowance = self._source.allowance
                 if wait == 0 and allowance is not None:
                     # What a person does is answered from what was saved up; training's own
@@ -170,14 +175,17 @@ class Session:
 
     def _draw(self, view: View, size: tuple[int, int], look: Look, sharp: bool) -> None:
         full = _limited(*size, look.resolution)
-        width, height = full if sharp else self._pace.moving_size(*full)
+        # An upscaler renders less for a whole picture: that takes the place of a smaller one.
+        upscaled = look.mode == "rgb" and look.enhancing.options.mode != "off"
+        width, height = full if sharp or upscaled else self._pace.moving_size(*full)
         gaussians, version = self._source.current()
         subject = Subject(gaussians, self._photographs, version)
         other = look.other.current()[0] if look.other is not None else None
         camera = view.camera(width, height)
         with RENDERING.turn():
             start = time.perf_counter()
-            pixels = draw(subject, camera, look, self._backend, other)
+            paint = self._enhancer.painter(look, version, moving=not sharp)
+            pixels = draw(subject, camera, look, self._backend, other, paint)
             drawn = time.perf_counter() - start
         start = time.perf_counter()
         for step in self.post:
@@ -186,7 +194,7 @@ class Session:
         picture = self._encoder.encode(pixels, sharp, lossless, self._line.rate)
         seconds = drawn + time.perf_counter() - start
         self._send(picture)
-        if not sharp:
+        if not sharp and not upscaled:
             rate = self._line.rate
             # Who waits for the turn waits less when everybody's pictures are smaller.
             self._pace.measured(
@@ -194,7 +202,15 @@ class Session:
             )
         if self._source.allowance is not None:
             self._source.allowance.spend(seconds)
-        self._shown_last = Shown(width, height, seconds, len(picture.data), sharp, pixels)
+        self._shown_last = Shown(
+            width,
+            height,
+            seconds,
+            len(picture.data),
+            sharp,
+            pixels,
+            self._enhancer.milliseconds,
+        )
         self._shown(self._shown_last)
 
     def _versions(self) -> tuple[Hashable, ...]:

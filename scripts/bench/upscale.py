@@ -1,0 +1,141 @@
+"""Figures of upscaling on trained scenes: ``scripts/scorecard.py upscale --runs FOLDER``.
+
+Times are one thread's processor time: they do not depend on what else runs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from figure import figure
+
+from splatkit import _native
+from splatkit.core import Cameras, Gaussians, SplatkitError, drain
+from splatkit.enhance import UpscaleOptions, Upscaler
+from splatkit.enhance.bench import USUAL, BenchOptions, bench_scene
+from splatkit.enhance.small import small_view
+from splatkit.enhance.spatial import hermite
+from splatkit.export import OpenScene, open_scene
+from splatkit.render import render
+from splatkit.render.backends._cpu_ops import draw, project
+from splatkit.render.backends.base import ProjectOptions
+from splatkit.render.screen import BlendRequest
+from splatkit.render.timing import synthetic_scene
+
+SCENES = 3
+BENCH = BenchOptions(modes=("bicubic", "fsr1", "hermite", "temporal", "neural"), ratios=(2.0, 3.0))
+SIZE_4K = 3840, 2160
+RUNS = 5
+
+
+def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
+    """Quality over the trained scenes below a folder, and speed at 4K.
+
+    Raises:
+        SplatkitError: fewer than three scenes are there.
+    """
+    folders = sorted(f.parents[1] for f in runs.glob("*/exports/scene.ply") if only in str(f))
+    if len(folders) < SCENES:
+        raise SplatkitError(
+            f"{runs}: expected {SCENES} run folders or more, found {len(folders)}; make them with: "
+            "scripts/scorecard.py train"
+        )
+    scenes = [open_scene(folder) for folder in folders[:SCENES]]
+    documents = [drain(bench_scene(scene, BENCH)) for scene in scenes]
+    rows: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for document in documents:
+        for row in document["rows"]:
+            rows.setdefault((row["mode"], row["ratio"]), []).append(row)
+
+    def mean(field: str, mode: str, ratio: float) -> float:
+        return statistics.fmean(row[field] for row in rows[mode, ratio])
+
+    how = f"{SCENES} scenes, {BENCH.views} views, {BENCH.width}x{BENCH.height}"
+    figures = []
+    for ratio, least in ((2.0, 3.0), (3.0, 2.0)):
+        value = mean("psnr", "hermite", ratio)
+        over = value - mean("psnr", USUAL, ratio)
+        figures.append(figure(f"hermite {ratio:g}x over bicubic, usual", over, "dB", least, how))
+        figures.append(
+            figure(f"hermite {ratio:g}x", value, "dB", 37.0 if ratio == 2 else None, how)
+        )
+        gain = mean("psnr", "neural", ratio) - value
+        figures.append(figure(f"neural {ratio:g}x over hermite", gain, "dB", 0.5, how))
+        over = mean("psnr", "neural", ratio) - mean("psnr", "fsr1", ratio)
+        figures.append(figure(f"neural {ratio:g}x over FSR 1", over, "dB", 3.0, how))
+        for mode in ("hermite", "temporal"):
+            flicker = mean("warping", mode, ratio)
+            figures.append(
+                figure(f"{mode} {ratio:g}x warping error", flicker, "x plain", 1.1, how, sign=-1)
+            )
+        worst = max(_rest_error(scene, ratio) for scene in scenes)
+        figures.append(figure(f"rest {ratio:g}x, largest error", worst, "1/255", 1.0, how, sign=-1))
+    named = [("500k made up", *synthetic_scene(500_000, *SIZE_4K))]
+    for scene in scenes:
+        views = scene.cameras(*SIZE_4K)
+        assert views is not None
+        named.append((scene.name, scene.gaussians, views[len(views) // 2 :][:1].to(torch.float32)))
+    for name, gaussians, camera in named:
+        times = _times(gaussians, camera)
+        for ratio, least in ((2.0, 1.5), (3.0, 2.2)):
+            parts = ", ".join(f"{part} {ms:.0f}" for part, ms in times[ratio].items())
+            speed = sum(times[1.0].values()) / sum(times[ratio].values())
+            told = f"hermite, 4K, one thread, ms: {parts}"
+            figures.append(figure(f"{name} {ratio:g}x", speed, "x plain", least, told))
+    return figures
+
+
+def _rest_error(scene: OpenScene, ratio: float) -> float:
+    """Largest difference from the plain render after ratio^2 pictures at rest, in 1/255."""
+    views = scene.cameras(BENCH.width, BENCH.height)
+    assert views is not None
+    camera = views[len(views) // 2 :][:1].to(torch.float32)
+    upscaler = Upscaler(UpscaleOptions("temporal", ratio))
+    picture = upscaler.frame(scene.gaussians, camera)
+    for _ in range(int(ratio**2) - 1):
+        picture = upscaler.frame(scene.gaussians, camera)
+    with torch.no_grad():
+        plain = render(scene.gaussians, camera).rgb[0]
+    return 255 * float((picture.rgb - plain).abs().max())
+
+
+def _times(gaussians: Gaussians, camera: Cameras) -> dict[float, dict[str, float]]:
+    """Median milliseconds of the parts of a plain picture (1) and of upscaled ones."""
+    before = _native.num_threads()
+    _native.set_num_threads(1)
+    work, out = _native.Blending(), torch.empty(camera.height, camera.width, 3)
+    runs: dict[float, list[dict[str, float]]] = {1.0: [], 2.0: [], 3.0: []}
+    for _ in range(RUNS):
+        for ratio, found in runs.items():
+            view = small_view(camera, ratio)
+            seen = camera if ratio == 1 else view.camera
+            request = BlendRequest(gradient=ratio > 1)
+            marks = [time.thread_time()]
+            with torch.no_grad():
+                options = ProjectOptions(eps2d=view.eps2d)
+                splats = project(gaussians, seen, options)
+            marks.append(time.thread_time())
+            given = (splats.records, splats.gaussian_ids, splats.camera_ids)
+            _native.bin(work, *given, 1, seen.width, seen.height)
+            marks.append(time.thread_time())
+            small = draw(work, splats, torch.zeros(1, 3), request=request)
+            marks.append(time.thread_time())
+            if small.rgb_dx is not None and small.rgb_dy is not None:
+                images = (small.rgb[0], small.rgb_dx[0], small.rgb_dy[0])
+                hermite(*images, view.placing, camera.width, camera.height, out)
+            marks.append(time.thread_time())
+            projected, binned, drawn, made = (1e3 * (b - a) for a, b in pairwise(marks))
+            # Drawing sorts into tiles once more.
+            found.append(
+                {"project+sort": projected + binned, "blend": drawn - binned, "reconstruct": made}
+            )
+    _native.set_num_threads(before)
+    return {
+        ratio: {part: statistics.median(run[part] for run in found) for part in found[0]}
+        for ratio, found in runs.items()
+    }

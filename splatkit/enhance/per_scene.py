@@ -1,0 +1,145 @@
+"""A network for one scene: trained on its views, kept only where it is better on others."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from splatkit.core import Cameras, Event, Gaussians, Note, Photo, Progress, UsageError, camera_of
+from splatkit.enhance.network import load_network, save_network
+from splatkit.enhance.training import (
+    RATIOS,
+    Sample,
+    TrainingOptions,
+    gain,
+    make_sample,
+    train_network,
+    window,
+)
+from splatkit.export import OpenScene
+from splatkit.io.images import fit_within
+from splatkit.render import get_backend
+from splatkit.train.photos import load_views
+
+LEAST_GAIN = 0.1
+"""dB on held-out views by which a network must be better to be kept."""
+LONG_SIDE = 1600
+"""Of the pictures that pieces are cut from, pixels."""
+
+
+@dataclass(frozen=True)
+class SceneTraining:
+    """How a network is fitted to a scene."""
+
+    target: Literal["render", "photos"] = "render"
+    """What the pictures shall look like: the plain render, or the photos themselves."""
+    start: str = "s"
+    """Network to go on from: the one that is shipped, or a file."""
+    iterations: int = 500
+    pieces: int = 120
+    """Pieces of pictures to learn from."""
+    side: int = 128
+    """Of a piece, pixels; at most the pictures' shorter side."""
+    seed: int = 0
+    backend: str = "auto"
+
+
+def train_for_scene(
+    scene: OpenScene, output: Path | None, options: SceneTraining
+) -> Generator[Event, None, dict[str, Any]]:
+    """Fine-tune a network on the views of the photos that training saw.
+
+    Args:
+        scene: a run folder's.
+        output: file for the weights; ``enhance/network.safetensors`` in the run folder when None.
+        options: see there.
+
+    Returns:
+        ``{psnr: {hermite, start, trained}, kept, file}``: mean PSNR of pieces of held-out views;
+        ``file`` is None where the network was no better and so was not written.
+
+    Raises:
+        UsageError: the scene has no photos to hold out.
+    """
+    learned = [photo for photo in scene.photos if not photo.held_out]
+    held_out = [photo for photo in scene.photos if photo.held_out]
+    if not learned or not held_out:
+        raise UsageError(
+            f"{scene.name}: expected a run folder with photos to train on and photos held out, got "
+            f"{len(learned)} and {len(held_out)}"
+        )
+    if output is None:
+        assert scene.run is not None
+        output = scene.run / "enhance" / "network.safetensors"
+    backend = get_backend(options.backend)
+    smallest = min(min(_size(photo.width, photo.height)) for photo in scene.photos)
+    options = replace(options, side=min(options.side, smallest) // 2 * 2)
+    gaussians = scene.gaussians.to(backend.device)
+    behind = scene.background
+    count = options.pieces
+    samples = yield from _pieces(gaussians, behind, learned, count, options, "Views to learn from")
+    others = yield from _pieces(
+        gaussians, behind, held_out, max(8, count // 4), options, "Held-out views"
+    )
+    start = load_network(options.start)
+    hermite, before = gain(start, others)
+    settings = TrainingOptions(
+        iterations=options.iterations, crop=min(64, options.side), rate=1e-3, seed=options.seed
+    )
+    trained = yield from train_network(samples, settings, start)
+    _, after = gain(trained, others)
+    kept = after >= before + LEAST_GAIN
+    scores = {name: round(value, 3) for name, value in
+              (("hermite", hermite), ("start", before), ("trained", after))}  # fmt: skip
+    if kept:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        save_network(trained, output, {"scene": scene.name, "target": options.target})
+    else:
+        yield Note(
+            f"not kept: {after:.2f} dB on held-out views, {before:.2f} dB before training",
+            warning=True,
+        )
+    return {"psnr": scores, "kept": kept, "file": str(output) if kept else None}
+
+
+def _pieces(
+    gaussians: Gaussians,
+    behind: tuple[float, float, float],
+    photos: list[Photo],
+    count: int,
+    options: SceneTraining,
+    stage: str,
+) -> Generator[Event, None, list[Sample]]:
+    """Random pieces of the photos' views."""
+    generator = torch.Generator().manual_seed(options.seed)
+    background = gaussians.means.new_tensor(behind)
+    truths: list[Tensor | None] = [None] * len(photos)
+    if options.target == "photos":
+        views = yield from load_views(photos, _size, behind)
+        truths = [view.truth(torch.device("cpu"))[0] for view in views]
+    samples = []
+    for number in range(count):
+        photo, truth = photos[number % len(photos)], truths[number % len(photos)]
+        camera = camera_of(photo, *_size(photo.width, photo.height)).to(torch.float32)
+        piece = window(camera, 1.0, options.side, generator)
+        seen = truth if truth is None else _cut(truth, camera, piece)
+        ratio = RATIOS[number // len(photos) % len(RATIOS)]
+        on_device = piece.to(background.device)
+        samples.append(make_sample(gaussians, on_device, ratio, background, seen, options.backend))
+        yield Progress(stage, number + 1, count)
+    return samples
+
+
+def _cut(truth: Tensor, camera: Cameras, piece: Cameras) -> Tensor:
+    """What a photo [H,W,3] shows in a piece of its camera's picture."""
+    x, y = (camera.Ks - piece.Ks)[0, :2, 2].round().int().tolist()
+    return truth[y : y + piece.height, x : x + piece.width]
+
+
+def _size(width: int, height: int) -> tuple[int, int]:
+    return fit_within(width, height, LONG_SIDE)

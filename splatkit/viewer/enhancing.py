@@ -1,0 +1,105 @@
+"""Upscaling and grading in the page: what can be asked for, and its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from viser import GuiApi
+
+from splatkit.enhance import RATIOS, UpscaleOptions
+from splatkit.enhance.options import Grade
+
+MODE_NAMES = {
+    "Off": "off",
+    "Bilinear": "bilinear",
+    "Bicubic": "bicubic",
+    "FSR 1": "fsr1",
+    "Hermite": "hermite",
+    "Hermite, exact at rest": "temporal",
+    "Network": "neural",
+}
+"""What the page calls the modes."""
+RATIO_NAMES = {f"{name.capitalize()} ({ratio:g}x)": ratio for name, ratio in RATIOS.items()}
+
+
+@dataclass(frozen=True)
+class Enhancing:
+    """What a browser asks for."""
+
+    options: UpscaleOptions = field(default_factory=UpscaleOptions)
+    pictures_per_second: float = 0.0
+    """In motion; the ratio follows from it. 0 keeps the ratio."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything differs from a plain render."""
+        return self.options != UpscaleOptions(ratio=self.options.ratio)
+
+
+class EnhancingPanel:
+    """The folder of controls.
+
+    Args:
+        gui: of the browser.
+        changed: is told when a control has moved.
+    """
+
+    def __init__(self, gui: GuiApi, changed: Callable[[], None]) -> None:
+        with gui.add_folder("Upscaling and colour", expand_by_default=False):
+            self._mode = gui.add_dropdown(
+                "Upscaling",
+                tuple(MODE_NAMES),
+                hint="Fewer pixels are rendered and the rest reconstructed: faster in large "
+                "windows. Compare it with the plain render under Compare.",
+            )
+            ratios = tuple(RATIO_NAMES)
+            self._ratio = gui.add_dropdown("Ratio", ratios, initial_value=ratios[2], visible=False)
+            self._speed = gui.add_slider(
+                "Pictures a second", min=0, max=60, step=5, initial_value=0, visible=False,
+                hint="While the view moves the ratio follows from this; 0 keeps the ratio.",
+            )  # fmt: skip
+            self._strength = gui.add_slider(
+                "Network's strength", min=0, max=1, step=0.05, initial_value=1, visible=False
+            )
+            self._memory = gui.add_slider(
+                "Earlier pictures", min=0, max=1, step=0.05, initial_value=1, visible=False,
+                hint="How much they count while the view moves.",
+            )  # fmt: skip
+            self._sharpness = gui.add_slider("Sharpness", min=0, max=1, step=0.05, initial_value=0)
+            self._exposure = gui.add_slider(
+                "Exposure", min=-4, max=4, step=0.1, initial_value=0, hint="Stops."
+            )
+            factors = {"Contrast": (0, 2), "Saturation": (0, 2), "Gamma": (0.3, 3)}
+            self._contrast, self._saturation, self._gamma = (
+                gui.add_slider(name, min=low, max=high, step=0.05, initial_value=1)
+                for name, (low, high) in factors.items()
+            )
+
+        def moved(_: object) -> None:
+            mode = MODE_NAMES[self._mode.value]
+            for control in (self._ratio, self._speed):
+                control.visible = mode != "off"
+            self._strength.visible, self._memory.visible = mode == "neural", mode == "temporal"
+            changed()
+
+        for control in (
+            self._mode, self._ratio, self._speed, self._strength, self._memory, self._sharpness,
+            self._exposure, self._contrast, self._saturation, self._gamma,
+        ):  # fmt: skip
+            control.on_update(moved)
+
+    def wish(self) -> Enhancing:
+        """What the controls say."""
+        grade = Grade(
+            self._exposure.value, self._contrast.value, self._saturation.value, self._gamma.value
+        )
+        options = UpscaleOptions(
+            mode=MODE_NAMES[self._mode.value],
+            ratio=RATIO_NAMES[self._ratio.value],
+            sharpness=self._sharpness.value,
+            strength=self._strength.value,
+            temporal_weight=self._memory.value,
+            grade=grade,
+        )
+        return Enhancing(options, self._speed.value)

@@ -1,0 +1,53 @@
+"""A network for one scene is kept only where it is better."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from splatkit.core import UsageError, drain
+from splatkit.enhance.network import SHAPES, Residual, load_network, save_network
+from splatkit.enhance.per_scene import SceneTraining, train_for_scene
+from splatkit.export import open_scene
+from tests.scenes import write_run
+
+SMALL = {"pieces": 8, "side": 48}
+
+
+def test_what_is_no_better_is_not_kept(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    options = SceneTraining(iterations=1, **SMALL)
+    result = drain(train_for_scene(open_scene(run), None, options))
+    assert not result["kept"]
+    assert result["file"] is None
+    assert not (run / "enhance").exists()
+
+
+def test_what_is_better_is_written(tmp_path: Path) -> None:
+    run, start = write_run(tmp_path / "run"), tmp_path / "start.safetensors"
+    network = Residual(SHAPES["s"])
+    torch.nn.init.constant_(network.leave.bias, 0.3)
+    save_network(network, start, {})
+    options = SceneTraining(start=str(start), iterations=60, **SMALL)
+    result = drain(train_for_scene(open_scene(run), None, options))
+    assert result["kept"]
+    assert result["psnr"]["trained"] > result["psnr"]["start"] + 3
+    assert Path(result["file"]) == run / "enhance" / "network.safetensors"
+    load_network(result["file"])
+
+
+def test_photos_can_be_the_target(tmp_path: Path) -> None:
+    """The photos of this run are grey: to look like them is to lose the scene's colours."""
+    run = write_run(tmp_path / "run")
+    options = SceneTraining(target="photos", iterations=80, **SMALL)
+    result = drain(train_for_scene(open_scene(run), tmp_path / "net.safetensors", options))
+    assert result["kept"]
+    assert result["psnr"]["hermite"] < 20
+    assert result["psnr"]["trained"] > result["psnr"]["hermite"] + 0.5
+
+
+def test_a_scene_without_photos_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    scene = open_scene(run / "exports" / "scene.ply")
+    with pytest.raises(UsageError, match="got 0 and 0"):
+        drain(train_for_scene(scene, None, SceneTraining()))

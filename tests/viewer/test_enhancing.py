@@ -1,0 +1,79 @@
+"""Upscaling and grading in the page."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from splatkit.export import OpenScene, open_scene
+from splatkit.viewer import FixedSource, Library, Viewer
+from splatkit.viewer.enhancer import next_ratio
+from tests.scenes import ring, write_run
+from tests.viewer.browsers import FakeBrowser
+from tests.viewer.test_viewer import psnr, seen_from, truth
+
+SIZE = (96, 64)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> OpenScene:
+    return open_scene(write_run(tmp_path_factory.mktemp("runs") / "two_balls"))
+
+
+@pytest.fixture
+def browser(scene: OpenScene) -> Iterator[FakeBrowser]:
+    library = Library([], opened={"scene": FixedSource(scene)})
+    with Viewer(library, "127.0.0.1", 0) as viewer:
+        browser = FakeBrowser(viewer.port)
+        yield browser
+        browser.close()
+
+
+def until(browser: FakeBrowser, reached: Callable[[np.ndarray], bool]) -> np.ndarray:
+    """The first picture that is as it shall be; ``picture`` gives up some time."""
+    while True:
+        pixels = browser.picture(size=SIZE)
+        if reached(pixels):
+            return pixels
+
+
+def colorful(pixels: np.ndarray) -> int:
+    """Largest difference of red and blue."""
+    return int(np.abs(pixels[..., 0].astype(int) - pixels[..., 2]).max())
+
+
+def test_the_page_upscales_and_comes_to_rest_at_the_plain_render(
+    browser: FakeBrowser, scene: OpenScene
+) -> None:
+    camera = ring()[2:3]
+    plain = truth(scene.gaussians, seen_from(camera, *SIZE))
+    browser.look(camera)
+    until(browser, lambda shown: psnr(shown, plain) > 40)
+    browser.set("Ratio", "Ultra (3x)")
+    browser.set("Upscaling", "Bilinear")
+    until(browser, lambda shown: psnr(shown, plain) < 38)
+    browser.set("Upscaling", "Hermite, exact at rest")
+    until(browser, lambda shown: psnr(shown, plain) > 40)
+
+
+def test_grading_and_the_plain_render_beside_it(browser: FakeBrowser, scene: OpenScene) -> None:
+    camera = ring()[2:3]
+    plain = truth(scene.gaussians, seen_from(camera, *SIZE))
+    browser.look(camera)
+    until(browser, lambda shown: colorful(shown) > 40)
+    browser.set("Saturation", 0)
+    until(browser, lambda shown: colorful(shown) <= 12)
+    browser.set("With", "The plain render")
+    both = until(browser, lambda shown: psnr(shown[:, 60:], plain[:, 60:]) > 30)
+    assert colorful(both[:, :40]) <= 12
+
+
+def test_the_governor() -> None:
+    ratio = 2.0
+    for _ in range(20):
+        # Time per rendered pixel, and a part that does not depend on the size.
+        seconds = 0.01 + 0.2 / ratio**2
+        ratio = next_ratio(ratio, seconds, 0.05)
+    assert 0.01 + 0.2 / ratio**2 == pytest.approx(0.05, rel=0.05)
+    assert next_ratio(3.0, 9.0, 0.05) == 3.0
+    assert next_ratio(1.3, 1e-4, 0.05) == 1.3
