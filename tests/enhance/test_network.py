@@ -58,14 +58,15 @@ def test_strength_0_is_hermite_to_the_bit(gaussians: Gaussians) -> None:
     torch.testing.assert_close(half, 0.5 * (full + hermite), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("ratio", [2.0, 3.0])
-def test_what_is_shipped_is_better_on_scenes_it_has_not_seen(ratio: float) -> None:
-    samples = [
-        make_sample(made_up_scene(seed), made_up_camera(seed, 160, 120), ratio)
-        for seed in (200_001, 200_002)
-    ]
+def test_what_is_shipped_is_better_on_scenes_it_has_not_seen() -> None:
+    generator = torch.Generator().manual_seed(9)
+    samples = []
+    for seed in (200_001, 200_002, 200_003):
+        piece = window(made_up_camera(seed, 288, 216), 1.5, 128, generator)
+        grey = torch.tensor([0.5, 0.5, 0.5])
+        samples.append(make_sample(made_up_scene(seed), piece, 2.0, grey))
     before, after = gain(load_network("s"), samples)
-    assert after > before + 0.5
+    assert after > before + 0.2
 
 
 def test_files(tmp_path: Path) -> None:
