@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,9 @@ class Measured:
     """Of each client."""
     sharp_ms: float
     """Median time from the last move to the full-size picture."""
+    cpu_ms: float
+    """Processor time of the server for each picture, all cores together; NaN where the system
+    does not tell. Unlike the others it means something on a machine that does other work, too."""
 
 
 def synthetic(count: int = COUNT) -> Gaussians:
@@ -94,8 +98,8 @@ def orbit(count: int, start: float = 0.0) -> Cameras:
 
 
 @contextlib.contextmanager
-def serving(scene: Path) -> Iterator[tuple[int, str]]:
-    """The port of a viewer in a process of its own, and the scene's id."""
+def serving(scene: Path) -> Iterator[tuple[int, str, int]]:
+    """The port of a viewer in a process of its own, the scene's id, and the process's."""
     command = [sys.executable, "-m", "splatkit", "view", str(scene), "--no-open", "--port", "0"]
     with tempfile.TemporaryDirectory() as work:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=work)
@@ -105,7 +109,7 @@ def serving(scene: Path) -> Iterator[tuple[int, str]]:
             found = re.search(r":(\d+)/s/([\w-]+)", line)
             if found is None:
                 raise RuntimeError(f"the viewer did not start: {line!r}")
-            yield int(found[1]), found[2]
+            yield int(found[1]), found[2], process.pid
         finally:
             process.terminate()
             process.wait(20)
@@ -145,14 +149,27 @@ class Walker:
         self.seconds = busy
 
 
-def measure(name: str, port: int, scene: str, clients: int, seconds: float) -> Measured:
+def cpu_seconds(process: int) -> float:
+    """Processor time of a process so far; NaN where there is no /proc."""
+    try:
+        words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.nan
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    name: str, port: int, scene: str, process: int, clients: int, seconds: float
+) -> Measured:
     """Let so many clients move at once."""
     walkers = [Walker(port, scene, number) for number in range(clients)]
     threads = [threading.Thread(target=walker.run, args=(seconds,)) for walker in walkers]
+    before = cpu_seconds(process)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    spent = cpu_seconds(process) - before
     for walker in walkers:
         walker.browser.close()
     waits = np.concatenate([walker.waits for walker in walkers]) * 1000
@@ -165,6 +182,7 @@ def measure(name: str, port: int, scene: str, clients: int, seconds: float) -> M
         float(np.mean([len(walker.waits) / walker.seconds for walker in walkers])),
         float(np.mean([walker.bytes / walker.seconds for walker in walkers])),
         1000 * float(np.median(sharp)) if sharp else math.nan,
+        1000 * spent / (len(waits) + len(sharp)),
     )
 
 
@@ -225,12 +243,12 @@ def measure_all(scene: Path | None, seconds: float, with_browser: bool) -> dict:
         if scene is None:
             scene = Path(folder) / "bench.ply"
             write_gaussians(synthetic(), scene)
-        with serving(scene) as (port, name):
+        with serving(scene) as (port, name, process):
             load_seconds, load_bytes = first_load(port, name)
-            rows = [measure("local", port, name, clients, seconds) for clients in CLIENTS]
+            rows = [measure("local", port, name, process, n, seconds) for n in CLIENTS]
             with SlowLine(port, SLOW_BITS, SLOW_TRIP) as line:
                 slow_load, _ = first_load(line.port, name)
-                rows.append(measure("5 Mbit/s, 150 ms", line.port, name, 1, seconds))
+                rows.append(measure("5 Mbit/s, 150 ms", line.port, name, process, 1, seconds))
             document = {
                 "rows": [asdict(row) for row in rows],
                 "first_load_s": load_seconds,
@@ -258,6 +276,7 @@ def viewer_figures(scene: Path | None = None) -> list[dict]:
             figure(f"{label}: rate", row["frames_per_second"], "1/s", 12 if alone else None, how),
             figure(f"{label}: bytes", row["bytes_per_second"] / 1e3, "kB/s", None, how, -1),
             figure(f"{label}: sharp", row["sharp_ms"], "ms", 300 if alone else None, how, -1),
+            figure(f"{label}: processor", row["cpu_ms"], "ms a picture", None, how, -1),
         ]
     figures.append(figure("first load", found["first_load_s"], "s", None, how, -1))
     figures.append(figure("first load, slow line", found["first_load_slow_s"], "s", None, how, -1))
@@ -277,13 +296,13 @@ def main() -> None:
         return
     print(f"first load {found['first_load_s']:.2f} s, {found['first_load_bytes'] / 1e6:.2f} MB; "
           f"over the slow line {found['first_load_slow_s']:.2f} s")  # fmt: skip
-    print(f"{'':<18} clients  median ms   p95 ms  frames/s    kB/s  sharp ms")
+    print(f"{'':<18} clients  median ms   p95 ms  frames/s    kB/s  sharp ms  cpu ms")
     for row in found["rows"]:
         print(
             f"{row['name']:<18} {row['clients']:>7} {row['median_ms']:>10.0f} "
             f"{row['p95_ms']:>8.0f} {row['frames_per_second']:>9.1f} "
             f"{row['bytes_per_second'] / 1e3:>7.0f} "
-            f"{row['sharp_ms']:>9.0f}"
+            f"{row['sharp_ms']:>9.0f} {row['cpu_ms']:>7.0f}"
         )
     if "browser" in found:
         print("Chromium: " + ", ".join(f"{k} {v:.2f}" for k, v in found["browser"].items()))
