@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from corner import cameras
 
 from splatkit.ingest.alignment import (
     angle_between,
@@ -13,6 +12,7 @@ from splatkit.ingest.alignment import (
     similarity_of_cameras,
     similarity_of_points,
 )
+from tests.ingest.corner import cameras
 
 ANGLE = 0.7
 TURN = np.array(

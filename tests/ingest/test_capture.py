@@ -5,7 +5,6 @@ import shutil
 
 import cv2
 import pytest
-from corner import write_photos
 from PIL import Image
 
 from splatkit.cli import main
@@ -13,6 +12,7 @@ from splatkit.core import SplatkitError, drain
 from splatkit.ingest import IngestConfig, check, describe
 from splatkit.ingest.cost import estimate
 from splatkit.io.images import read_image
+from tests.ingest.corner import write_photos
 
 
 @pytest.fixture

@@ -4,9 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from corner import FOCAL, SIZE
-from test_judge import LENS, world
-from test_metres import places
 
 from splatkit.ingest import doubts as said
 from splatkit.ingest.alignment import camera_centers
@@ -18,6 +15,9 @@ from splatkit.ingest.look import Look
 from splatkit.ingest.prepare import Prepared
 from splatkit.ingest.reasons import reasons_for
 from splatkit.io.images import PhotoInfo
+from tests.ingest.corner import FOCAL, SIZE
+from tests.ingest.test_judge import LENS, world
+from tests.ingest.test_metres import places
 
 SHARP = Look(0.2, 0.5, 0.0, "00" * 32)
 

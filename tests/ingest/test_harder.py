@@ -4,16 +4,16 @@ from functools import partial
 
 import numpy as np
 import pytest
-from corner import pattern, write_photos
-from harder import CHANGES, five_blurred, with_strangers
-from poses import pose_errors
-from real_sets import FEWEST, WRONG_IN_THE_REFERENCE, data
 
 from splatkit.core import drain
 from splatkit.ingest import IngestConfig, ingest
 from splatkit.io.colmap import read_model
 from splatkit.io.images import list_images, read_image
 from splatkit.io.scene import load_scene
+from tests.ingest.corner import pattern, write_photos
+from tests.ingest.harder import CHANGES, five_blurred, with_strangers
+from tests.ingest.poses import pose_errors
+from tests.ingest.real_sets import FEWEST, WRONG_IN_THE_REFERENCE, data
 
 COUNT = 9
 CONFIG = IngestConfig(max_features=1500, threads=2)

@@ -4,9 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from corner import SIZE, cameras, photograph, write_photos
 from PIL import Image
-from poses import pose_errors
 
 from splatkit.core import Note, drain
 from splatkit.ingest import IngestConfig, ingest
@@ -15,6 +13,8 @@ from splatkit.ingest.twins import find_twins
 from splatkit.io.images import read_image
 from splatkit.io.scene import load_scene
 from splatkit.io.video import write_video
+from tests.ingest.corner import SIZE, cameras, photograph, write_photos
+from tests.ingest.poses import pose_errors
 
 CONFIG = IngestConfig(max_features=1200, threads=2)
 

@@ -1,11 +1,11 @@
 """Photos are believed when their matches say so, however many the mapper placed."""
 
 import numpy as np
-from corner import FOCAL, SIZE, cameras
 
 from splatkit.ingest.judge import Pair, judge, without
 from splatkit.io.colmap import ColmapImage, ColmapModel
 from splatkit.io.lenses import Lens
+from tests.ingest.corner import FOCAL, SIZE, cameras
 
 LENS = Lens("SIMPLE_RADIAL", *SIZE, (FOCAL, SIZE[0] / 2, SIZE[1] / 2, -0.05))
 

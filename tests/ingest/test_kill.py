@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 import pytest
-from corner import write_photos
 
 from splatkit.io.scene import load_scene
+from tests.ingest.corner import write_photos
 
 PROGRAM = (
     "import sys\n"

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from corner import cameras, photograph
 
 from splatkit.ingest.look import blurred_photos, look_at_photo, near_copies
+from tests.ingest.corner import cameras, photograph
 
 PHOTOS = {f"{i}.jpg": photograph(pose) for i, pose in enumerate(cameras(6))}
 

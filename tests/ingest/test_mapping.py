@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from corner import FOCAL, SIZE, write_photos
 from PIL import Image
-from poses import pose_errors
 
 from splatkit.core import Note, Progress, SplatkitError, drain
 from splatkit.ingest import IngestConfig, ingest
@@ -21,6 +19,8 @@ from splatkit.ingest.matches import read_pairs
 from splatkit.io.colmap import read_model
 from splatkit.io.files import write_json
 from splatkit.io.scene import load_scene
+from tests.ingest.corner import FOCAL, SIZE, write_photos
+from tests.ingest.poses import pose_errors
 
 COUNT = 8
 CONFIG = IngestConfig(max_features=1500, threads=2)

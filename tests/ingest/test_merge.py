@@ -1,12 +1,12 @@
 """Photos that only another model placed are taken over where the two lie alike."""
 
 import numpy as np
-from test_judge import misplace, world
 
 from splatkit.ingest.alignment import moved_points, moved_pose
 from splatkit.ingest.judge import judge, without
 from splatkit.ingest.merge import joined_model
 from splatkit.io.colmap import ColmapImage, ColmapModel
+from tests.ingest.test_judge import misplace, world
 
 ELSEWHERE = np.eye(4)
 ELSEWHERE[:3, :3], ELSEWHERE[:3, 3] = 3 * np.diag([-1.0, -1.0, 1.0]), (7, 8, 9)

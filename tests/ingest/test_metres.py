@@ -5,9 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from corner import FOCAL, SIZE, cameras, photograph, write_photos
 from PIL import Image
-from test_posed import opengl, write_colmap
 
 from splatkit.core import SplatkitError, UsageError, camera_of, drain
 from splatkit.ingest import IngestConfig, ingest
@@ -16,6 +14,8 @@ from splatkit.ingest.floor import floor_normal
 from splatkit.ingest.metres import georeference, parse_marker
 from splatkit.io.images import read_image, read_info
 from splatkit.io.scene import load_scene
+from tests.ingest.corner import FOCAL, SIZE, cameras, photograph, write_photos
+from tests.ingest.test_posed import opengl, write_colmap
 
 UNIT = 3.0
 """Source units of a metre in these tests."""

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from corner import FOCAL, SIZE, photograph, write_photos
 from PIL import Image
 
 from splatkit.core import Note, SplatkitError, UsageError, camera_of, drain
@@ -14,6 +13,7 @@ from splatkit.core.transforms import quat_from_rotation
 from splatkit.ingest import IngestConfig, ingest
 from splatkit.io.images import read_image
 from splatkit.io.scene import load_scene
+from tests.ingest.corner import FOCAL, SIZE, photograph, write_photos
 
 
 def opengl(pose):

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from poses import pose_errors
-from real_sets import FEWEST, WRONG_IN_THE_REFERENCE, data
 
 from splatkit.core import drain
 from splatkit.ingest import ingest
 from splatkit.io.colmap import read_model
 from splatkit.io.scene import load_scene
 from splatkit.io.transforms import read_frames
+from tests.ingest.poses import pose_errors
+from tests.ingest.real_sets import FEWEST, WRONG_IN_THE_REFERENCE, data
 
 
 @pytest.mark.long

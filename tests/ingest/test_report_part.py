@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from ring_scene import ring_scene
 
 from splatkit.ingest.report_part import placing_section, write_report
 from splatkit.ingest.top_view import (
@@ -13,6 +12,7 @@ from splatkit.ingest.top_view import (
 )
 from splatkit.io.files import write_json
 from splatkit.io.scene import save_scene
+from tests.ingest.ring_scene import ring_scene
 
 
 def around(degrees):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from poses import pose_errors
 
 from splatkit.core import drain
 from splatkit.ingest import ingest
 from splatkit.io.images import list_images
 from splatkit.io.scene import load_scene
+from tests.ingest.poses import pose_errors
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 

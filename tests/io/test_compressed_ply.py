@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from format_cases import close, order_of, same_rotations, scene, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splatkit.core import SplatkitError
 from splatkit.core.sh import rgb_from_sh
 from splatkit.io import compressed_ply, info, read_gaussians, write_gaussians
+from tests.io.format_cases import close, order_of, same_rotations, scene, survives
 
 
 def steps_of(written: torch.Tensor, bits: tuple[int, ...]) -> torch.Tensor:

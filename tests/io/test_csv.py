@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from format_cases import scene, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splatkit.core import SplatkitError
 from splatkit.io import csv, info, read_gaussians, write_gaussians
+from tests.io.format_cases import scene, survives
 
 NAMES = [
     *("x", "y", "z", "rot_0", "rot_1", "rot_2", "rot_3", "scale_0", "scale_1", "scale_2"),

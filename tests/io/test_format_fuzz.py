@@ -8,9 +8,9 @@ import warnings
 from pathlib import Path
 
 import pytest
-from format_cases import scene, survives
 
 from splatkit.io import FORMATS, ply, spz
+from tests.io.format_cases import scene, survives
 
 resource = pytest.importorskip("resource", reason="this system does not count peak memory")
 pytestmark = pytest.mark.long

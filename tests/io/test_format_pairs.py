@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from format_cases import close, order_of, same_rotations, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splatkit.core import Gaussians
 from splatkit.io import read_gaussians, write_gaussians
+from tests.io.format_cases import close, order_of, same_rotations, scene
 
 OURS = ("glb", "gltf", "csv", "usdc", "usda", "usdz")
 EXACT = (*OURS, "ply", "npz")

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from format_cases import close, same_rotations, scene
 
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import basis, rgb_from_sh, sh_from_rgb
@@ -21,6 +20,7 @@ from splatkit.core.transforms import (
     rotation_from_quat,
 )
 from splatkit.io import gltf, info, read_gaussians, spz, write_gaussians
+from tests.io.format_cases import close, same_rotations, scene
 
 NAMES = {"f4": 5126, "u1": 5121, "u2": 5123, "i1": 5120, "i2": 5122}
 KINDS = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}

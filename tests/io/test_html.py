@@ -8,11 +8,11 @@ import warnings
 
 import pytest
 import torch
-from format_cases import close, order_of, same_rotations, scene, survives
 
 from splatkit.core import Cameras, Gaussians, SplatkitError, UsageError, intrinsics
 from splatkit.io import html, info, read_gaussians, write_gaussians
 from splatkit.io.html import NamedView, Tour
+from tests.io.format_cases import close, order_of, same_rotations, scene, survives
 
 MOST_SCRIPT_BYTES = 60_000
 """That a page may have beside its scene."""

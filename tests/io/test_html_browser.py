@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from format_cases import scene
 from PIL import Image
 
 from splatkit.core import Cameras, Gaussians, intrinsics
@@ -20,6 +19,7 @@ from splatkit.io import html
 from splatkit.io.html import NamedView, Tour
 from splatkit.render import render
 from tests.chromium import chromium_page
+from tests.io.format_cases import scene
 
 WIDTH, HEIGHT = 320, 240
 LEAST_PSNR = 40.0

@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from format_cases import scene
 
 from splatkit.core import Gaussians
 from splatkit.core.similarity import transformed
 from splatkit.io import info, ply, write_gaussians
 from splatkit.io._describe import up_axis
 from tests.export.clouds import few_formats
+from tests.io.format_cases import scene
 
 WRITTEN = [known.suffix for known in few_formats()]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from format_cases import close, order_of, same_rotations, survives
 
 from splatkit.core import SplatkitError, UsageError
 from splatkit.io import info, ksplat, read_gaussians, write_gaussians
+from tests.io.format_cases import close, order_of, same_rotations, survives
 
 DATA = Path(__file__).parent / "data"
 

@@ -8,12 +8,12 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from format_cases import scene, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splatkit.core import SplatkitError
 from splatkit.io import info, npz, read_gaussians, write_gaussians
+from tests.io.format_cases import scene, survives
 
 
 @settings(

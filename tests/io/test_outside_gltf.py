@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from format_cases import close, same_rotations, scene
-from test_gltf import attributes
-from test_outside_programs import convert as convert_with_splat_transform
-from test_outside_programs import equal
-from test_sog_folder import write_version_1
 
 from splatkit.core.srgb import linear_of_srgb
 from splatkit.io import read_gaussians, write_gaussians
 from tests.gltf_validator import issues_of
+from tests.io.format_cases import close, same_rotations, scene
+from tests.io.test_gltf import attributes
+from tests.io.test_outside_programs import convert as convert_with_splat_transform
+from tests.io.test_outside_programs import equal
+from tests.io.test_sog_folder import write_version_1
 
 pytestmark = pytest.mark.long
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from format_cases import close, order_of, same_rotations, scene
 
 from splatkit.core import Gaussians
 from splatkit.core.similarity import transformed
 from splatkit.io import read_gaussians, spz, write_gaussians
+from tests.io.format_cases import close, order_of, same_rotations, scene
 
 pytestmark = pytest.mark.long
 

@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from format_cases import close, order_of, same_rotations, scene, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from splatkit.core import SplatkitError
 from splatkit.io import _codebook, info, read_gaussians, sog, write_gaussians
+from tests.io.format_cases import close, order_of, same_rotations, scene, survives
 
 
 def members(path):

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from format_cases import close, same_rotations, scene, survives
 from PIL import Image
 
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.export import open_scene
 from splatkit.io import info, read_gaussians, sog
+from tests.io.format_cases import close, same_rotations, scene, survives
 
 
 def save(path: Path, pixels: np.ndarray, width: int) -> None:

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from format_cases import close, order_of, same_rotations, scene, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splatkit.core import SplatkitError
 from splatkit.core.sh import rgb_from_sh
 from splatkit.io import info, read_gaussians, splat, write_gaussians
+from tests.io.format_cases import close, order_of, same_rotations, scene, survives
 
 
 @settings(

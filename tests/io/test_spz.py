@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 import zstandard
-from format_cases import close, same_rotations, scene, survives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splatkit.core import SplatkitError, UsageError
 from splatkit.core.similarity import transformed
 from splatkit.io import info, read_gaussians, spz, write_gaussians
+from tests.io.format_cases import close, same_rotations, scene, survives
 
 RUB = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 

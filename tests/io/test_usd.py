@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from format_cases import close, same_rotations, scene
 
 from splatkit.core import SplatkitError
 from splatkit.core.sh import basis
 from splatkit.core.transforms import covariance_from_scale_rotation
 from splatkit.io import info, read_gaussians, usd, write_gaussians
+from tests.io.format_cases import close, same_rotations, scene
 
 pytest.importorskip("pxr", reason="usd-core is not installed: pip install 'splatkit[usd]'")
 

@@ -1,14 +1,14 @@
 """The calls of the package: their options, their listener, and their names."""
 
 import pytest
-from test_pipeline import write_transforms
-from test_trainer import FAST
 
 import splatkit
 from splatkit.core import UsageError
 from splatkit.train.events import StepDone
 from splatkit.train.state import newest_checkpoint
 from tests.train.photographed import make_gaussians, same
+from tests.train.test_pipeline import write_transforms
+from tests.train.test_trainer import FAST
 
 OPTIONS = {"max_gaussians": 120, "sh_degree": 1, "threads": 1, "recipe": FAST.recipe}
 

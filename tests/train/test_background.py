@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_trainer import FAST, held_out_psnr
 
 from splatkit.core import Cameras, drain, intrinsics
 from splatkit.io.images import read_image
@@ -14,6 +13,7 @@ from splatkit.train.photos import load_views
 from splatkit.train.pipeline import as_configured
 from splatkit.train.trainer import train
 from tests.train.photographed import HEIGHT, WIDTH, make_scene, make_viewmats
+from tests.train.test_trainer import FAST, held_out_psnr
 
 
 @pytest.fixture

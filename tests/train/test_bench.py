@@ -5,8 +5,6 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
-from test_pipeline import write_transforms
-from test_trainer import FAST
 
 from splatkit.core import Note, UsageError
 from splatkit.train.bench import bench, bench_scenes, table
@@ -14,6 +12,8 @@ from splatkit.train.config import TrainConfig
 from splatkit.train.events import Finished
 from splatkit.train.published import PUBLISHED
 from tests.train.photographed import events_of
+from tests.train.test_pipeline import write_transforms
+from tests.train.test_trainer import FAST
 
 
 @pytest.mark.parametrize(

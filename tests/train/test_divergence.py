@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_trainer import FAST
 
 from splatkit.core import Note, SplatkitError, drain
 from splatkit.render.backends import get_backend
@@ -16,6 +15,7 @@ from splatkit.train.state import TrainingState, load_state, newest_checkpoint, s
 from splatkit.train.strategies import Budget, Model
 from splatkit.train.trainer import train
 from tests.train.photographed import events_of, make_gaussians
+from tests.train.test_trainer import FAST
 
 
 def test_a_loss_that_falls_and_wavers_is_no_trouble():

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_trainer import FAST
 
 from splatkit.core import Gaussians, drain
 from splatkit.io.registry import write_gaussians
@@ -13,6 +12,7 @@ from splatkit.train.free_space import FreeSpace, Zones, free_zones
 from splatkit.train.photos import load_views
 from splatkit.train.trainer import train
 from tests.train.photographed import make_gaussians
+from tests.train.test_trainer import FAST
 
 
 @pytest.fixture

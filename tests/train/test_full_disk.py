@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_pipeline import write_transforms
-from test_trainer import FAST
 
 from splatkit.core import SplatkitError, drain
 from splatkit.io.registry import read_gaussians
@@ -15,6 +13,8 @@ from splatkit.train.pipeline import run
 from splatkit.train.run_folder import RunFolder
 from splatkit.train.state import TrainingState, states_newest_first
 from tests.train.photographed import same
+from tests.train.test_pipeline import write_transforms
+from tests.train.test_trainer import FAST
 
 GROWING = replace(FAST, iterations=100, max_gaussians=2000, sh_degree=3)
 

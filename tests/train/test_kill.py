@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_pipeline import write_transforms
 
 from splatkit.core import SplatkitError
 from splatkit.io.images import fit_within, read_image, resize_area, write_image
@@ -18,6 +17,7 @@ from splatkit.train.run_folder import RunFolder
 from splatkit.train.state import newest_checkpoint, states_newest_first
 from tests.train.killable import Nursery, moment
 from tests.train.photographed import same
+from tests.train.test_pipeline import write_transforms
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "photos"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")

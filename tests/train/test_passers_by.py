@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_trainer import FAST, held_out_psnr
 
 from splatkit.core import drain
 from splatkit.train.passers_by import PassersBy
 from splatkit.train.trainer import train
 from tests.train.disturbed import with_passer_by
+from tests.train.test_trainer import FAST, held_out_psnr
 
 HEIGHT, WIDTH = 90, 120
 

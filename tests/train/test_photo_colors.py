@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_trainer import FAST, held_out_psnr
 
 from splatkit.core import drain
 from splatkit.train.config import TrainConfig
@@ -16,6 +15,7 @@ from splatkit.train.trainer import train
 from tests.train.disturbed import varied_gains, with_passer_by, with_varied_exposure
 from tests.train.photographed import same
 from tests.train.sampled import sample_scene
+from tests.train.test_trainer import FAST, held_out_psnr
 
 
 @pytest.fixture

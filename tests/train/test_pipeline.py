@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from test_trainer import FAST
 
 from splatkit.core import SplatkitError
 from splatkit.io.images import read_image
@@ -14,6 +13,7 @@ from splatkit.train.events import Evaluated, Finished
 from splatkit.train.pipeline import evaluate_run, run
 from splatkit.train.run_folder import RunFolder, read_log
 from tests.train.photographed import events_of, make_scene
+from tests.train.test_trainer import FAST
 
 STATS = {
     "scene", "device", "backend", "iterations", "seconds_ingest", "seconds_train",

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_trainer import FAST
+
+from tests.train.test_trainer import FAST
 
 BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_pipeline import write_transforms
-from test_trainer import FAST
 
 from splatkit.core import Note, UsageError, drain
 from splatkit.train.config import TrainConfig, flattened, plain
@@ -17,6 +15,8 @@ from splatkit.train.run_folder import RunFolder
 from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.trainer import train
 from tests.train.photographed import events_of
+from tests.train.test_pipeline import write_transforms
+from tests.train.test_trainer import FAST
 
 UNUSUAL = replace(
     FAST, split=Path("names.txt"), time_limit="9m", resize=320, masks="transparent", seed=7

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_pipeline import write_transforms
-from test_trainer import FAST
 
 from splatkit.core import Note, SplatkitError, UsageError, drain
 from splatkit.core.similarity import transformed
@@ -15,6 +13,8 @@ from splatkit.io import write_gaussians
 from splatkit.io.scene import load_scene
 from splatkit.train.score import ScoreOptions, score
 from tests.train.photographed import events_of, make_gaussians
+from tests.train.test_pipeline import write_transforms
+from tests.train.test_trainer import FAST
 
 
 @pytest.fixture(scope="module")

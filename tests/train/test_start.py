@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_trainer import FAST, held_out_psnr
 
 from splatkit.core import Note, SplatkitError, drain
 from splatkit.io.images import read_image, write_image
@@ -17,6 +16,7 @@ from splatkit.train.start import KNOWN_PROGRESS
 from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.trainer import train
 from tests.train.photographed import HEIGHT, WIDTH, events_of, make_gaussians
+from tests.train.test_trainer import FAST, held_out_psnr
 
 
 def test_a_scene_file_is_where_training_starts(scene, tmp_path):

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_trainer import FAST, held_out_psnr
 
 from splatkit.core import Cameras, drain, intrinsics
 from splatkit.core.scene import camera_of
@@ -23,6 +22,7 @@ from splatkit.train.surface import (
 from splatkit.train.trainer import train
 from tests.train.photographed import make_gaussians, same
 from tests.train.sampled import read_depth, sample_scene
+from tests.train.test_trainer import FAST, held_out_psnr
 
 
 @pytest.fixture
