@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +15,23 @@ from splatkit.io import write_gaussians
 from tests.scenes import ball_over_floor, write_run
 
 
-def test_alone_it_says_how_to_start(splatkit) -> None:
-    answer = splatkit()
-    assert answer.code == 0
-    assert "splatkit train PHOTOS" in answer.out
-    assert "splatkit view" in answer.out
+def test_alone_it_opens_the_page_and_says_how_to_start(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "splatkit"],
+        cwd=tmp_path,
+        env={**os.environ, "SPLATKIT_CACHE": str(tmp_path), "DISPLAY": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout is not None
+        serving = program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        said = program.communicate(timeout=600)[1]
+    assert "0 scenes are at http://localhost:" in serving
+    assert "splatkit train PHOTOS" in said
+    assert "splatkit view" in said
+    assert program.returncode == 0
 
 
 def test_help_lists_every_command_and_needs_no_torch() -> None:
