@@ -12,7 +12,7 @@ from splatkit.edit.selection import in_box, in_sphere
 
 COLOR = (255, 150, 40)
 FACE_OPACITY = 0.08
-GIZMO_SHARE = 0.3
+GIZMO_SHARE = 0.4
 """Length of the gizmo's arms, in widths of the volume: they stay inside it."""
 
 
@@ -53,7 +53,11 @@ class Volume:
         self._client = client
         self._size = (size, size, size)
         self._gizmo = client.scene.add_transform_controls(
-            "/volume", scale=size * GIZMO_SHARE, position=tuple(center.tolist()), visible=False
+            "/volume",
+            scale=size * GIZMO_SHARE,
+            position=tuple(center.tolist()),
+            depth_test=False,
+            visible=False,
         )
         self._shape = ""
 
