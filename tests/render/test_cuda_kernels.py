@@ -53,8 +53,8 @@ def test_every_specialisation_compiles_for_one_architecture() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("nvrtc", [None, *NVRTC], ids=lambda path: path and path.parts[-4])
 def test_the_full_matrix(nvrtc: Path | None) -> None:
-    """Set SPLATKIT_NVRTC to libraries of other versions, such as those of
-    ``pip install --no-deps --target FOLDER nvidia-cuda-nvrtc-cu12==12.4.127``, that of torch 2.6 and the oldest."""
+    """Set SPLATKIT_NVRTC to libraries of other versions, such as the oldest, that of torch 2.6:
+    ``pip install --no-deps --target FOLDER nvidia-cuda-nvrtc-cu12==12.4.127``."""
     found = report("--all", *([] if nvrtc is None else ["--nvrtc", str(nvrtc)]))
     least = 4 if nvrtc is not None else len(ARCHITECTURES)
     assert len({cost["architecture"] for cost in found["kernels"]}) >= least
