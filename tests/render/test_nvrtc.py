@@ -35,6 +35,12 @@ KERNELS = {
           ViewGradient<float> v_view = {};
           to_camera_adj(view, mean, v_point, v_mean, v_view);
         }""",
+    "fsr.h": """
+        __global__ void kernel(const float *c, Edge<float> edge, float *out) {
+          add_edge(0.5f, c[0], c[1], c[2], c[3], fsr_luma(c), edge);
+          out[3] = window_weight(edge_window(edge), c[4], c[5]);
+          sharpen(c, c + 3, c + 6, c + 9, c + 12, 0.5f, out);
+        }""",
     "gaussian.h": """
         __global__ void kernel(const float *q, float *axes, float *v_axes) {
           float unit[4], rotation[9], v_unit[4] = {};
@@ -69,6 +75,25 @@ KERNELS = {
           const int i = blockIdx.x * blockDim.x + threadIdx.x;
           score[i] = ssim(m[i]) * ssim_weight(2);
           ssim_adj(m[i], 1.0f, v[i]);
+        }""",
+    "triangle.h": """
+        __global__ void kernel(PixelAxes<float> axes, const float *corners, float x, float y,
+                               float *out, float *v_corners) {
+          float p[9], planes[9], v_planes[9] = {}, v_p[9] = {};
+          for (int i = 0; i < 3; ++i) homogeneous_pixel(axes, corners + 3 * i, p + 3 * i);
+          out[0] = triangle_planes(p, planes);
+          const TrianglePoint<float> at = triangle_point(planes, x, y);
+          const float window = triangle_window(3.0f * at.lambda[0], 2.0f);
+          out[1] = triangle_window_adj(at.lambda[0], window, 2.0f, 1.0f);
+          triangle_point_adj(at, x, y, corners, out[1], v_planes);
+          triangle_planes_adj(planes, v_planes, v_p);
+          for (int i = 0; i < 3; ++i) homogeneous_pixel_adj(axes, v_p + 3 * i, v_corners + 3 * i);
+        }""",
+    "upscale.h": """
+        __global__ void kernel(float t, float *out) {
+          const Hermite<float> h = hermite(t);
+          out[0] = h.value0 + h.value1 + h.slope0 + h.slope1;
+          out[1] = sample_weight(to_nearest(t));
         }""",
 }
 """What instantiates a header's templates, forward and adjoint."""
