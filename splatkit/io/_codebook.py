@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from splatkit.io._packing import Bytes, Floats
+from splatkit.io._packing import BLOCK, Bytes, Floats, blocks
 
 ENTRIES = 256
 PALETTE_SIZE = 1 << 16
@@ -39,9 +39,9 @@ def codebook(values: Floats) -> Floats:
     ordered = np.sort(values, axis=None)
     if len(ordered) == 0:
         return np.zeros(1, np.float32)
-    distinct = ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
-    if len(distinct) <= ENTRIES:
-        return distinct
+    new = ordered[1:] != ordered[:-1]
+    if np.count_nonzero(new) < ENTRIES:
+        return np.concatenate((ordered[:1], ordered[1:][new]))
     # Panter and Dite (1951): the best entries lie as dense as the cube root of the values do;
     # a share spread evenly keeps the rare extremes (one huge splat) from being rounded away.
     counts, edges = np.histogram(ordered, _BINS)
@@ -49,7 +49,8 @@ def codebook(values: Floats) -> Floats:
     share = np.cumsum(density + _EVEN * density.mean())
     wanted = (np.arange(ENTRIES) + 0.5) / ENTRIES * share[-1]
     book = np.interp(wanted, share, edges[1:])
-    totals = np.concatenate(([0.0], np.cumsum(ordered, dtype=np.float64)))
+    totals = np.zeros(len(ordered) + 1)
+    np.cumsum(ordered, out=totals[1:], dtype=np.float64)
     for _ in range(_ROUNDS):
         cuts = np.searchsorted(ordered, (book[1:] + book[:-1]) / 2)
         bounds = np.concatenate(([0], cuts, [len(ordered)]))
@@ -61,66 +62,74 @@ def codebook(values: Floats) -> Floats:
 
 def nearest_entries(values: Floats, book: Floats) -> Bytes:
     """For each value, which entry of a sorted codebook is closest."""
-    return np.searchsorted((book[1:] + book[:-1]) / 2, values).astype(np.uint8)
+    out = np.empty(values.shape, np.uint8)
+    for part in blocks(len(values)):
+        out[part] = np.searchsorted((book[1:] + book[:-1]) / 2, values[part])
+    return out
 
 
-def palette(vectors: Tensor, size: int = PALETTE_SIZE) -> tuple[Tensor, NDArray[np.int64]]:
+def palette(
+    vectors: Tensor, size: int = PALETTE_SIZE, order: Tensor | None = None
+) -> tuple[Tensor, NDArray[np.int64]]:
     """At most ``size`` vectors that stand for many, and which one stands for each.
 
     Args:
-        vectors: [N,D] float32, finite.
+        vectors: [N,D] float32, finite; never copied as a whole.
         size: at least 4.
+        order: [N] int64 rows of ``vectors`` in the order to take them; None as they are.
 
     Returns:
-        [P,D] and [N]; exact when there are no more than ``size`` different vectors.
+        [P,D], and [N] for each in that order; exact when there are no more than ``size``
+        different vectors.
     """
-    distinct, which = _distinct(vectors)
-    if len(distinct) <= size:
-        return distinct, which.numpy()
+    order = torch.arange(len(vectors)) if order is None else order
+    rows, which = _distinct(vectors, order)
+    if len(rows) <= size:
+        return vectors[rows], which.numpy()
     # Two levels, equal groups first and entries within each, cost a fraction of one.
-    groups = _halved(distinct, math.isqrt(size))
-    spread = torch.stack([distinct[g].var(0, unbiased=False).sum() for g in groups]).sqrt()
+    groups = _halved(vectors, rows, math.isqrt(size))
+    spread = torch.stack([vectors[g].var(0, unbiased=False).sum() for g in groups]).sqrt()
     weights = spread.double() * torch.tensor([len(g) for g in groups])
     shares = weights / weights.sum().clamp(min=1e-30) * (size - len(groups))
-    labels = torch.empty(len(distinct), dtype=torch.int64)
+    labels = torch.empty(len(vectors), dtype=torch.int64)
     entries: list[Tensor] = []
     done = 0
     for members, share in zip(groups, shares.long().tolist(), strict=True):
-        own = distinct[members]
+        own = vectors[members]
         number = min(1 + share, len(own))
         sample = own[:: max(1, len(own) // (number * _SAMPLES_PER_ENTRY))]
         centers = _lloyd(sample, _spread_over(own, number))
         labels[members] = done + _nearest(own, centers)
         entries.append(centers)
         done += number
-    return torch.cat(entries), labels[which].numpy()
+    return torch.cat(entries), labels[rows[which]].numpy()
 
 
-def _distinct(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """The different vectors in the order of their first place, and where each one went."""
+def _distinct(vectors: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the different vectors by their first place in an order, and where each one went."""
     count, width = vectors.shape
     if count == 0:
-        return vectors, torch.zeros(0, dtype=torch.int64)
+        return order, order
     # One number a row by its bits: far faster to sort than rows. Two rows with one number would
     # be a rare accident; then every row counts as different.
     odd = torch.arange(1, 2 * width, 2, dtype=torch.int64) * 0x9E3779B97F4A7C1
-    bits = vectors.contiguous().view(torch.int32).split(_BLOCK // width)
-    keys = torch.cat([block.long() @ odd for block in bits])
+    bits = vectors.view(torch.int32).split(BLOCK)
+    keys = torch.cat([block.long() @ odd for block in bits])[order]
     _, inverse = keys.unique(return_inverse=True)
     first = torch.full((int(inverse.max()) + 1,), count).scatter_reduce_(
         0, inverse, torch.arange(count), "amin"
     )
     rank = first.argsort().argsort()
-    which, first = rank[inverse], first.sort().values
-    distinct = vectors[first]
-    if not torch.equal(distinct[which], vectors):
-        return vectors, torch.arange(count)
-    return distinct, which
+    which, rows = rank[inverse], order[first.sort().values]
+    pairs = zip(rows[which].split(BLOCK), order.split(BLOCK), strict=True)
+    if not all(torch.equal(vectors[one], vectors[other]) for one, other in pairs):
+        return order, torch.arange(count)
+    return rows, which
 
 
-def _halved(vectors: Tensor, number: int) -> list[Tensor]:
+def _halved(vectors: Tensor, rows: Tensor, number: int) -> list[Tensor]:
     """At least ``number`` groups of equal size, cut at the median of where they spread most."""
-    groups = [torch.arange(len(vectors))]
+    groups = [rows]
     while len(groups) < number:
         halves: list[Tensor] = []
         for group in groups:

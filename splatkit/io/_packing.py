@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,12 @@ MIN_LOG_SCALE = -30.0
 MAX_UNPACKED_BYTES = 1 << 28
 """A file may always unpack to this much, and beyond it to MAX_UNPACKED_RATIO times its size."""
 MAX_UNPACKED_RATIO = 100
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Slices of at most ``BLOCK`` that cover so many."""
+    for start in range(0, count, BLOCK):
+        yield slice(start, min(start + BLOCK, count))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -119,18 +126,21 @@ def split_largest(quats: Tensor) -> tuple[Tensor, Tensor]:
     place = unit.abs().argmax(-1)
     largest = unit.gather(-1, place[:, None])
     unit = torch.where(largest < 0, -unit, unit)
-    others = torch.ones(len(unit), 4, dtype=torch.bool).scatter_(1, place[:, None], False)
-    return place, unit[others].view(-1, 3)
+    return place, unit.gather(1, _OTHERS.index_select(0, place))
+
+
+_OTHERS = torch.tensor([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+"""For each place of the largest component, where the others lie."""
 
 
 def join_largest(place: Tensor, others: Tensor) -> Tensor:
     """[N,4] unit quaternions: inverse of ``split_largest``."""
     largest = (1 - others.square().sum(-1, keepdim=True)).clamp(min=0).sqrt()
-    # Component i is the largest itself, or number i (before it) or i - 1 (behind it) of the rest.
-    index = torch.arange(4).expand(len(others), 4)
-    behind = (index > place[:, None]).long()
-    picked = others.gather(1, (index - behind).clamp(max=2))
-    return torch.where(index == place[:, None], largest, picked)
+    return torch.cat((others, largest), 1).gather(1, _JOINED.index_select(0, place))
+
+
+_JOINED = torch.tensor([[3, 0, 1, 2], [0, 3, 1, 2], [0, 1, 3, 2], [0, 1, 2, 3]])
+"""For each place of the largest component, where the four lie in (others, largest)."""
 
 
 def morton_order(means: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -48,7 +49,7 @@ from splatkit.core.sh import count_from_degree
 from splatkit.io import _packing as packing
 from splatkit.io._codebook import ENTRIES, codebook, nearest_entries, palette
 from splatkit.io._packing import Bytes, Floats
-from splatkit.io.files import write_bytes
+from splatkit.io.files import atomic_path
 
 NAME = "SOG"
 MAGIC = b"PK\x03\x04"
@@ -56,6 +57,8 @@ MAX_DEGREE = 3
 
 META_NAME = "meta.json"
 
+Packed = tuple[dict[str, Any], dict[str, Bytes]]
+"""A part of ``meta.json``, and the pixels of its pictures by their names."""
 Source = Callable[[str, int], bytes]
 """Gives the bytes of a file of the scene by its name, at most so many."""
 
@@ -86,7 +89,6 @@ def read(path: Path) -> Gaussians:
 def write(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians atomically, sorted in space; a warning names what cannot be held."""
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=MAX_DEGREE)
-    gaussians = packing.in_order(gaussians, packing.morton_order(gaussians.means))
     count = len(gaussians)
     width = max(4, 4 * math.ceil(math.sqrt(count) / 4))
     height = max(4, 4 * math.ceil(count / width / 4))
@@ -95,42 +97,32 @@ def write(gaussians: Gaussians, path: Path) -> None:
             f"{path}: expected at most {_MAX_SIDE**2} Gaussians, which is what SOG's pictures "
             f"hold, got {count}; prune or split the scene"
         )
-    mins, maxs, low, high = _pack_means(gaussians.means)
-    place, others = packing.split_largest(gaussians.quats)
-    quats = np.empty((count, 4), np.uint8)
-    quats[:, :3] = packing.to_bytes((others * math.sqrt(0.5) + 0.5) * 255)
-    quats[:, 3] = place.numpy() + _FIRST_TAG
-    scales = gaussians.log_scales.numpy()
-    scale_book = codebook(scales)
-    dc = gaussians.sh[:, 0].numpy()
-    dc_book = codebook(dc)
-    sh0 = np.empty((count, 4), np.uint8)
-    sh0[:, :3] = nearest_entries(dc, dc_book)
-    sh0[:, 3] = packing.opacity_bytes(gaussians.logit_opacities)
-    columns = {
-        "means_l.webp": low,
-        "means_u.webp": high,
-        "quats.webp": quats,
-        "scales.webp": nearest_entries(scales, scale_book),
-        "sh0.webp": sh0,
-    }
+    order = packing.morton_order(gaussians.means)
     meta: dict[str, Any] = {
         "version": 2,
         "asset": {"generator": "splatkit"},
         "count": count,
         "antialias": gaussians.antialiased,
-        "means": {"mins": mins, "maxs": maxs, "files": ["means_l.webp", "means_u.webp"]},
-        "scales": {"codebook": scale_book.tolist(), "files": ["scales.webp"]},
-        "quats": {"files": ["quats.webp"]},
-        "sh0": {"codebook": dc_book.tolist(), "files": ["sh0.webp"]},
     }
     if gaussians.antialiased:
         meta["model"] = "antialiased"
-    pictures = {name: _picture(data, width, height) for name, data in columns.items()}
-    if gaussians.sh_degree:
-        meta["shN"], rest = _pack_rest(gaussians.sh[:, 1:], width, height)
-        pictures |= rest
-    write_bytes(path, _zip(pictures | {META_NAME: json.dumps(meta).encode()}))
+    pictures = {}
+    # One attribute after another, so that the scene is never held a second time.
+    for name, pack in (
+        ("means", _pack_means),
+        ("scales", _pack_scales),
+        ("quats", _pack_quats),
+        ("sh0", _pack_base),
+        ("shN", _pack_rest),
+    ):
+        if name == "shN" and gaussians.sh_degree == 0:
+            continue
+        meta[name], columns = pack(gaussians, order)
+        meta[name]["files"] = list(columns)
+        for file, pixels in columns.items():
+            pictures[file] = _picture(pixels, width, height)
+    with atomic_path(path) as temporary:
+        _zip(temporary, pictures | {META_NAME: json.dumps(meta).encode()})
 
 
 def info(path: Path) -> dict[str, Any]:
@@ -280,116 +272,166 @@ class _Bundle:
             )
         return pixels[: self.meta.count]
 
-    def look_up(self, part: str, places: Bytes) -> Tensor:
-        """What bytes stand for: entries of a part's codebook, or in version 1 shares of a range."""
+    def look_up(self, part: str, places: Bytes, target: Tensor) -> None:
+        """Fill a tensor [N,...,C] with what bytes [N,...,C] stand for.
+
+        They are places in a part's codebook, or in version 1 shares of a range.
+        """
         if self.meta.version == 1:
             widths = range(1, places.shape[-1] + 1)
             low, high = (self.meta.numbers(part, name, widths) for name in ("mins", "maxs"))
             if not len(low) == len(high) in (1, places.shape[-1]):
                 raise packing.damaged(self.path, f"{META_NAME}: {part} has {len(low)} ranges")
-            return torch.from_numpy(low + (high - low) * (places.astype(np.float32) / 255))
+            for rows in packing.blocks(len(places)):
+                shares = places[rows].astype(np.float32) / 255
+                target[rows] = torch.from_numpy(low + (high - low) * shares)
+            return
         book = self.meta.numbers(part, "codebook", range(1, ENTRIES + 1))
-        if places.size and int(places.max()) >= len(book):
+        if len(book) < ENTRIES and places.size and int(places.max()) >= len(book):
             raise packing.damaged(self.path, f"{part} points beyond its codebook")
-        return torch.from_numpy(book[places])
+        for rows in packing.blocks(len(places)):
+            target[rows] = torch.from_numpy(book.take(places[rows]))
 
 
 def _unpack(bundle: _Bundle) -> Gaussians:
-    quats = bundle.column("quats")
-    place = torch.from_numpy(quats[:, 3].astype(np.int64)) - _FIRST_TAG
-    others = (torch.from_numpy(quats[:, :3].astype(np.float32)) / 255 - 0.5) * math.sqrt(2)
-    unit = packing.join_largest(place.clamp(min=0), others)
-    # Tags below 252 are kept for other encodings; the format's programs take them as no turn.
-    unit[place < 0] = torch.tensor([1.0, 0, 0, 0])
-    dc, logits = _unpack_base(bundle)
-    rest = _unpack_rest(bundle)
-    return Gaussians(
-        means=_unpack_means(bundle),
-        quats=unit,
-        log_scales=bundle.look_up("scales", bundle.column("scales")[:, :3]),
-        logit_opacities=logits,
-        sh=torch.cat((dc[:, None], rest), 1),
-        antialiased=bundle.meta.antialiased,
-    )
+    # Judged before room is made for as many Gaussians as the file claims.
+    words = _mean_words(bundle)
+    entries, labels = _unpack_palette(bundle)
+    whole = packing.room_for(bundle.meta.count, entries.shape[1], bundle.meta.antialiased)
+    _unpack_means(bundle, words, whole.means)
+    _unpack_quats(bundle.column("quats"), whole.quats)
+    bundle.look_up("scales", bundle.column("scales")[:, :3], whole.log_scales)
+    # The palette has room for degree 0, so that its entries are copied as whole rows.
+    torch.index_select(entries, 0, labels, out=whole.sh)
+    _unpack_base(bundle, whole)
+    return whole
 
 
-def _unpack_base(bundle: _Bundle) -> tuple[Tensor, Tensor]:
-    """[N,3] coefficients of degree 0, and [N] logits of the opacities."""
-    sh0 = bundle.column("sh0")
-    if bundle.meta.version == 1:
-        values = bundle.look_up("sh0", sh0)
-        return values[:, :3], values[:, 3]
-    return bundle.look_up("sh0", sh0[:, :3]), packing.logits_of_bytes(sh0[:, 3])
+def _mean_words(bundle: _Bundle) -> NDArray[np.uint16]:
+    """[N,3] the positions as they are stored."""
+    words = bundle.column("means", 0, 2)[:, :3].astype(np.uint16)
+    words |= bundle.column("means", 1, 2)[:, :3].astype(np.uint16) << np.uint16(8)
+    return words
 
 
-def _pack_means(means: Tensor) -> tuple[list[float], list[float], Bytes, Bytes]:
-    logs = means.double().sign() * means.double().abs().log1p()
-    low = logs.amin(0) if len(logs) else torch.zeros(3, dtype=torch.float64)
-    high = logs.amax(0) if len(logs) else torch.zeros(3, dtype=torch.float64)
-    where = (logs - low) / (high - low).clamp(min=1e-30)
-    words = (where * 65535).round().long().clamp(0, 65535).numpy()
-    parts = [part.astype(np.uint8) for part in (words & 255, words >> 8)]
-    return low.tolist(), high.tolist(), parts[0], parts[1]
-
-
-def _unpack_means(bundle: _Bundle) -> Tensor:
-    low = bundle.column("means", 0, 2)[:, :3].astype(np.float64)
-    words = low + 256.0 * bundle.column("means", 1, 2)[:, :3]
+def _unpack_means(bundle: _Bundle, words: NDArray[np.uint16], target: Tensor) -> None:
     mins = bundle.meta.numbers("means", "mins", range(3, 4)).astype(np.float64)
     maxs = bundle.meta.numbers("means", "maxs", range(3, 4)).astype(np.float64)
-    logs = mins + (maxs - mins) * (words / 65535)
-    with np.errstate(over="ignore"):
-        return torch.from_numpy((np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32))
+    for axis in range(3):
+        logs = mins[axis] + (maxs[axis] - mins[axis]) * (np.arange(1 << 16) / 65535)
+        with np.errstate(over="ignore"):
+            table = (np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32)
+        for part in packing.blocks(len(words)):
+            target[part, axis] = torch.from_numpy(table.take(words[part, axis]))
 
 
-def _pack_rest(rest: Tensor, width: int, height: int) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The entry of ``meta.json`` and the pictures of the harmonics above degree 0."""
-    coefficients = rest.shape[1]
-    entries, labels = palette(rest.reshape(len(rest), coefficients * 3))
-    values = entries.numpy()
-    book = codebook(values)
-    pixels = nearest_entries(values, book).reshape(-1, 3)
-    places = np.zeros((len(labels), 3), np.uint8)
-    places[:, 0], places[:, 1] = labels & 255, labels >> 8
-    names = ["shN_centroids.webp", "shN_labels.webp"]
-    rows = max(1, math.ceil(len(values) / _ROW))
-    pictures = (_picture(pixels, _ROW * coefficients, rows), _picture(places, width, height))
-    bands = math.isqrt(coefficients + 1) - 1
-    meta = {"count": len(values), "bands": bands, "codebook": book.tolist(), "files": names}
-    return meta, dict(zip(names, pictures, strict=True))
+def _unpack_quats(pixels: Bytes, target: Tensor) -> None:
+    steps = ((torch.arange(256).float() / 255 - 0.5) * math.sqrt(2)).numpy()
+    for part in packing.blocks(len(pixels)):
+        place = torch.from_numpy(pixels[part, 3].astype(np.int64)) - _FIRST_TAG
+        others = torch.from_numpy(steps.take(pixels[part, :3]))
+        target[part] = packing.join_largest(place.clamp(min=0), others)
+        # Tags below 252 are kept for other encodings; the format's programs take them as no turn.
+        target[part][place < 0] = torch.tensor([1.0, 0, 0, 0])
 
 
-def _unpack_rest(bundle: _Bundle) -> Tensor:
-    """[N,K-1,3] the coefficients above degree 0."""
+def _unpack_base(bundle: _Bundle, target: Gaussians) -> None:
+    """The coefficients of degree 0 and the opacities."""
+    sh0 = bundle.column("sh0")
+    if bundle.meta.version == 1:
+        values = torch.empty(sh0.shape)
+        bundle.look_up("sh0", sh0, values)
+        target.sh[:, 0], target.logit_opacities[:] = values[:, :3], values[:, 3]
+        return
+    bundle.look_up("sh0", sh0[:, :3], target.sh[:, 0])
+    target.logit_opacities[:] = packing.logits_of_bytes(sh0[:, 3])
+
+
+def _unpack_palette(bundle: _Bundle) -> tuple[Tensor, Tensor]:
+    """[P,K,3] coefficients with zeros for degree 0, and [N] int32 which ones each Gaussian has."""
     meta = bundle.meta
+    none = torch.zeros(1, 1, 3), torch.zeros(meta.count, dtype=torch.int32)
     if meta.values.get("shN") is None:
-        return torch.zeros(meta.count, 0, 3)
+        return none
     pixels = bundle.picture(meta.files("shN", 2)[0])
     bands = meta.part("shN").get("bands")
     if meta.version == 1:
         bands = _BANDS_OF_WIDTH.get(pixels.shape[1])
-    coefficients = count_from_degree(meta.whole(bands, "shN.bands", MAX_DEGREE)) - 1
-    if coefficients == 0:
-        return torch.zeros(meta.count, 0, 3)
-    labels = bundle.column("shN", 1, 2).astype(np.int64)
-    places = labels[:, 0] + 256 * labels[:, 1]
-    if pixels.shape[1] != _ROW * coefficients:
+    bases = count_from_degree(meta.whole(bands, "shN.bands", MAX_DEGREE))
+    if bases == 1:
+        return none
+    labels = bundle.column("shN", 1, 2)
+    places = labels[:, 0] + (labels[:, 1].astype(np.int32) << 8)
+    if pixels.shape[1] != _ROW * (bases - 1):
         raise packing.damaged(bundle.path, f"the palette is {pixels.shape[1]} pixels wide")
-    entries = pixels[:, :, :3].reshape(-1, coefficients, 3)
-    if places.size and int(places.max()) >= len(entries):
+    stored = pixels[:, :, :3].reshape(-1, bases - 1, 3)
+    if places.size and int(places.max()) >= len(stored):
         raise packing.damaged(bundle.path, "shN_labels points beyond the palette")
-    return bundle.look_up("shN", entries)[torch.from_numpy(places)]
+    entries = torch.zeros(len(stored), bases, 3)
+    bundle.look_up("shN", stored, entries[:, 1:])
+    return entries, torch.from_numpy(places)
+
+
+def _pack_means(gaussians: Gaussians, order: Tensor) -> Packed:
+    logs = gaussians.means.index_select(0, order).double()
+    logs = logs.sign().mul_(logs.abs_().log1p_())
+    low = logs.amin(0) if len(logs) else torch.zeros(3, dtype=torch.float64)
+    high = logs.amax(0) if len(logs) else torch.zeros(3, dtype=torch.float64)
+    where = logs.sub_(low).div_((high - low).clamp(min=1e-30))
+    words = where.mul_(65535).round_().clamp_(0, 65535).to(torch.int32).numpy()
+    names = ("means_l.webp", "means_u.webp")
+    parts = [part.astype(np.uint8) for part in (words & 255, words >> 8)]
+    ranges = {"mins": low.tolist(), "maxs": high.tolist()}
+    return ranges, dict(zip(names, parts, strict=True))
+
+
+def _pack_scales(gaussians: Gaussians, order: Tensor) -> Packed:
+    scales = gaussians.log_scales.index_select(0, order).numpy()
+    book = codebook(scales)
+    return {"codebook": book.tolist()}, {"scales.webp": nearest_entries(scales, book)}
+
+
+def _pack_quats(gaussians: Gaussians, order: Tensor) -> Packed:
+    pixels = np.empty((len(order), 4), np.uint8)
+    for part in packing.blocks(len(order)):
+        place, others = packing.split_largest(gaussians.quats.index_select(0, order[part]))
+        pixels[part, :3] = packing.to_bytes((others * math.sqrt(0.5) + 0.5) * 255)
+        pixels[part, 3] = place.numpy() + _FIRST_TAG
+    return {}, {"quats.webp": pixels}
+
+
+def _pack_base(gaussians: Gaussians, order: Tensor) -> Packed:
+    dc = gaussians.sh[:, 0].index_select(0, order).numpy()
+    book = codebook(dc)
+    pixels = np.empty((len(order), 4), np.uint8)
+    pixels[:, :3] = nearest_entries(dc, book)
+    pixels[:, 3] = packing.opacity_bytes(gaussians.logit_opacities.index_select(0, order))
+    return {"codebook": book.tolist()}, {"sh0.webp": pixels}
+
+
+def _pack_rest(gaussians: Gaussians, order: Tensor) -> Packed:
+    coefficients = gaussians.sh.shape[1] - 1
+    entries, labels = palette(gaussians.sh[:, 1:].flatten(1), order=order)
+    values = entries.numpy()
+    book = codebook(values)
+    rows = max(1, math.ceil(len(values) / _ROW))
+    centroids = np.zeros((rows, _ROW * coefficients, 3), np.uint8)
+    centroids.reshape(-1)[: values.size] = nearest_entries(values, book).reshape(-1)
+    places = np.zeros((len(labels), 3), np.uint8)
+    places[:, 0], places[:, 1] = labels & 255, labels >> 8
+    meta = {"count": len(values), "bands": gaussians.sh_degree, "codebook": book.tolist()}
+    return meta, {"shN_centroids.webp": centroids, "shN_labels.webp": places}
 
 
 def _picture(pixels: Bytes, width: int, height: int) -> bytes:
-    """A lossless WebP of [N,3] or [N,4] pixels row by row, the rest filled with zeros."""
-    whole = np.zeros((height * width, pixels.shape[1]), np.uint8)
-    whole[: len(pixels)] = pixels
+    """A lossless WebP of [N,C] pixels row by row, the rest filled with zeros, or of [H,W,C]."""
+    if pixels.ndim == 2:
+        whole = np.zeros((height * width, pixels.shape[1]), np.uint8)
+        whole[: len(pixels)] = pixels
+        pixels = whole.reshape(height, width, -1)
     stream = io.BytesIO()
     # "exact" keeps the colour of pixels whose alpha is 0: alpha is data here.
-    Image.fromarray(whole.reshape(height, width, -1)).save(
-        stream, "WEBP", lossless=True, exact=True, method=4
-    )
+    Image.fromarray(pixels).save(stream, "WEBP", lossless=True, exact=True, method=4)
     return stream.getvalue()
 
 
@@ -397,10 +439,8 @@ def _decoded(picture: Image.Image) -> Bytes:
     return np.asarray(picture.convert("RGBA"))
 
 
-def _zip(members: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
+def _zip(path: Path, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             # A ZipInfo of its own has a fixed date: the same scene gives the same bytes.
             archive.writestr(zipfile.ZipInfo(name), data)
-    return stream.getvalue()
