@@ -48,12 +48,13 @@ def sh_rotation(degree: int, rotation: Tensor) -> Tensor:
     return torch.where((out - whole).abs() < 1e-12, whole, out)
 
 
-def rotate_sh(sh: Tensor, rotation: Tensor) -> Tensor:
+def rotate_sh(sh: Tensor, rotation: Tensor, out: Tensor | None = None) -> Tensor:
     """Coefficients of the turned colour function.
 
     Args:
         sh: [..., K, 3] coefficients, K = 1, 4, 9, 16 or 25.
         rotation: [3,3] orthogonal matrix.
+        out: is filled and returned in place of a new tensor; may be ``sh`` itself.
 
     Returns:
         [..., K, 3] of the same dtype: evaluated at R d it equals ``sh`` evaluated at d.
@@ -61,11 +62,13 @@ def rotate_sh(sh: Tensor, rotation: Tensor) -> Tensor:
     check(sh=(sh, "... K 3"))
     degree = degree_from_count(sh.shape[-2])
     if degree == 0:
-        return sh.clone()
+        return sh.clone() if out is None else out.copy_(sh)
     turn = sh_rotation(degree, rotation).to(sh)
     signs = turn.diagonal()
     # Half turns about an axis, which most formats need, only change signs: far faster so.
-    return sh * signs[:, None] if torch.equal(turn, signs.diag()) else turn @ sh
+    if torch.equal(turn, signs.diag()):
+        return torch.mul(sh, signs[:, None], out=out)
+    return turn @ sh if out is None else out.copy_(turn @ sh)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ import io
 import math
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from torch import Tensor
 
 from splatkit.core import Gaussians, SplatkitError, UsageError
 from splatkit.core.sh import MAX_DEGREE, count_from_degree
+from splatkit.core.sh_rotation import rotate_sh
 from splatkit.core.similarity import transformed
 from splatkit.io import _packing as packing
 from splatkit.io._packing import Bytes
@@ -358,28 +359,28 @@ def _unpack(streams: dict[str, Bytes], header: _Header, system: str) -> Gaussian
             name: stream[part.start * sizes[name] // count : part.stop * sizes[name] // count]
             for name, stream in streams.items()
         }
-        turned = transformed(_unpacked(block, header), turn)
-        for name, tensor in whole.parameters().items():
-            tensor[part] = getattr(turned, name)
+        target = whole[part]
+        _unpacked(block, header, target)
+        turned = transformed(replace(target, sh=target.sh[:, :1]), turn)
+        target.means[:], target.quats[:] = turned.means, turned.quats
+        rotate_sh(target.sh, turn, out=target.sh)
     return whole
 
 
-def _unpacked(streams: dict[str, Bytes], header: _Header) -> Gaussians:
-    """Some of the Gaussians, in the format's frame."""
+def _unpacked(streams: dict[str, Bytes], header: _Header, target: Gaussians) -> None:
+    """Fill some of the Gaussians, in the format's frame."""
 
     def floats(name: str, width: int) -> Tensor:
         return torch.from_numpy(streams[name].reshape(-1, width).astype(np.float32))
 
-    dc = (floats("colors", 3) / 255 - 0.5) / _COLOR_SCALE
-    rest = count_from_degree(header.degree) - 1
-    sh = (floats("sh", 1) - 128).reshape(len(dc), rest, 3) / 128
-    return Gaussians(
-        means=_positions(streams["positions"], header),
-        quats=_rotations(streams["rotations"], header),
-        log_scales=floats("scales", 3) / 16 - 10,
-        logit_opacities=packing.logits_of_bytes(streams["alphas"]),
-        sh=torch.cat((dc[:, None], sh), 1),
-    )
+    target.means[:] = _positions(streams["positions"], header)
+    target.quats[:] = _rotations(streams["rotations"], header)
+    target.log_scales[:] = floats("scales", 3) / 16 - 10
+    target.logit_opacities[:] = packing.logits_of_bytes(streams["alphas"])
+    target.sh[:, 0] = (floats("colors", 3) / 255 - 0.5) / _COLOR_SCALE
+    rest = target.sh[:, 1:]
+    rest.numpy()[:] = streams["sh"].reshape(rest.shape)
+    rest.sub_(128).div_(128)
 
 
 def _positions(data: Bytes, header: _Header) -> Tensor:
