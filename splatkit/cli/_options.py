@@ -79,7 +79,7 @@ def _refuse_unknown_options(command: type, words: list[str], program: str) -> No
         name = word.split("=")[0].replace("_", "-")
         is_option = re.match(r"--[a-z]|-[a-z]$", name, re.IGNORECASE)
         if is_option and name not in known:
-            close = difflib.get_close_matches(name, known, 1)
+            close = difflib.get_close_matches(name, known, 1, cutoff=0.75)
             hint = f"did you mean {close[0]}?" if close else f"see: {program} --help"
             raise UsageError(f"unknown option {name}; {hint}")
 
@@ -111,5 +111,7 @@ def _sentence(complaint: str) -> str:
         wanted = "a whole number" if re.search(r"INT|int\(\)", value[2]) else "another value"
         wanted = "a number" if re.search(r"FLOAT|to float", value[2]) else wanted
         came = re.findall(r"'([^']*)'", value[2])
+        if came[-1:] == ["NoneType"]:
+            return f"{value[1]}: expected a value, got none"
         return f"{value[1]}: expected {wanted}, got {came[-1] if came else 'none'!r}"
     return text[:1].lower() + text[1:] or "these words cannot be understood"

@@ -76,11 +76,12 @@ class Command:
             check=not self.no_check,
             backend=self.backend,
         )
+        replaced = self.target_file.is_file()
         done = follow(export_scene(self.source, self.target_file, options))
         if self.json:
             print(json.dumps(asdict(done) | {"path": str(done.path)}, indent=1))
             return
-        print(_facts(done))
+        print(_facts(done) + (" (replaced)" if replaced else ""))
         print(_findings(done.proof))
         if self.target is not None:
             print(f"in {TARGETS[self.target].program}: {TARGETS[self.target].there}")

@@ -14,6 +14,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from splatkit.core import Event, Progress, SplatkitError
+from splatkit.ingest.prepare import BLANK
 
 _MAPPER = Path(__file__).with_name("_mapper.py")
 _HEARTBEAT_SECONDS = 1.0
@@ -80,7 +81,8 @@ def _listen(child: subprocess.Popen[bytes]) -> Generator[Event, None, None]:
             stage, done, total, detail = json.loads(line)
         except ValueError:
             continue  # a library printed something
-        last, since = Progress(stage, done, total, detail), time.monotonic()
+        last = Progress(stage, done, total, detail.replace(BLANK, " "))
+        since = time.monotonic()
         yield last
 
 

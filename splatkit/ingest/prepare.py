@@ -26,6 +26,8 @@ from splatkit.io.images import (
 )
 
 PHOTOS, MASKS = "photos", "masks"
+BLANK = "%20"
+"""A blank in the name of a copy: the mapper's lists of pairs are separated by blanks."""
 DEFAULT_FOCAL = 1.2
 """Focal length over the long side where EXIF says nothing: what phones have."""
 
@@ -98,8 +100,7 @@ def _copy(source: Path, name: str, work: Path, longest: int, mask: Path | None) 
         width, height = fit_within(info.width, info.height, longest)
         same = info.plain and (width, height) == (info.width, info.height)
         copy = name if source.suffix.lower() in (".jpg", ".jpeg", ".png") else f"{name}.jpg"
-        # The mapper's lists of pairs are separated by blanks.
-        copy = copy.replace(" ", "%20")
+        copy = copy.replace(" ", BLANK)
         target = work / PHOTOS / copy
         # Reading every photo here finds the damaged ones before an hour of work.
         masked = mask is not None or info.transparent

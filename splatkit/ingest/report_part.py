@@ -18,6 +18,7 @@ from PIL import Image
 
 from splatkit.core import Photo, Scene, SplatkitError
 from splatkit.ingest.placing import PLACING_FILE, read_placing
+from splatkit.ingest.prepare import BLANK
 from splatkit.ingest.top_view import (
     ENOUGH_PHOTOS,
     FEW_PHOTOS,
@@ -119,7 +120,7 @@ def _left_out(scene: Scene, told: dict[str, Any] | None, folder: Path) -> str:
 
 
 def _copy_of(copies: Path, name: str) -> Path:
-    plain = copies / name.replace(" ", "%20")
+    plain = copies / name.replace(" ", BLANK)
     return plain if plain.is_file() else plain.with_name(f"{plain.name}.jpg")
 
 

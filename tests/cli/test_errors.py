@@ -33,6 +33,10 @@ CASES = (
          "see: splatkit train --help"),
     Case("train {here} --itrations 5", 2, "unknown option --itrations; did you mean --iterations?"),
     Case("train {here} --zzz", 2, "unknown option --zzz; see: splatkit train --help"),
+    Case("render {here}/run --threads 1", 2, "unknown option --threads; "
+         "see: splatkit render --help"),
+    Case("edit {here}/run --crop", 2, "--crop: expected a value, got none; "
+         "see: splatkit edit --help"),
     Case("train {here} -i many", 2, "-i/--iterations: expected a whole number, got 'many'; "
          "see: splatkit train --help"),
     Case("train {here} --preset best", 2, "--preset: expected one of draft, standard, high; "
