@@ -79,9 +79,9 @@ def ingest(
             "could not be placed and are not replaced by others",
             warning=True,
         )
-    write_report(out)
     for path in write_cameras(scene, out, config.write_cameras):
         yield Note(f"Cameras written to {path}")
+    write_report(out)  # the last file: with it the scene is finished
     yield Note(
         f"Scene: {len(scene.photos)} of {len(found.names)} photos, {len(scene.points)} points, "
         f"{len(scene.held_out_photos)} held out"
@@ -170,7 +170,7 @@ def _is_current(out: Path, state: dict[str, Any]) -> bool:
     before = read_json(file)
     if before == state:
         remove_leftovers(out)
-        return (out / SCENE_FILE).is_file()
+        return (out / SCENE_FILE).is_file() and (out / REPORT_FILE).is_file()
     for name in (SCENE_FILE, POINTS_FILE, PLACING_FILE, REPORT_FILE):
         (out / name).unlink(missing_ok=True)
     same_work = before.get("work") == state["work"]

@@ -38,6 +38,9 @@ def test_a_video_becomes_a_scene(tmp_path):
     assert any("12 sharpest" in e.text for e in events if isinstance(e, Note))
     again = list(ingest(tmp_path / "walk.mp4", tmp_path / "out", config))
     assert any("the scene is there already" in e.text for e in again if isinstance(e, Note))
+    (tmp_path / "out" / "report.html").unlink()  # as if killed before the last file
+    drain(ingest(tmp_path / "walk.mp4", tmp_path / "out", config))
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 def test_frames_follow_the_motion_and_are_sharp():
