@@ -113,9 +113,11 @@ def _distinct(vectors: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
     # One number a row by its bits: far faster to sort than rows. Two rows with one number would
     # be a rare accident; then every row counts as different.
     odd = torch.arange(1, 2 * width, 2, dtype=torch.int64) * 0x9E3779B97F4A7C1
-    bits = vectors.view(torch.int32).split(BLOCK)
-    keys = torch.cat([block.long() @ odd for block in bits])[order]
-    _, inverse = keys.unique(return_inverse=True)
+    bits = vectors.view(torch.int32)
+    keys = torch.empty(count, dtype=torch.int64)
+    for part in blocks(count):
+        torch.mv(bits[part].long(), odd, out=keys[part])
+    _, inverse = keys[order].unique(return_inverse=True)
     first = torch.full((int(inverse.max()) + 1,), count).scatter_reduce_(
         0, inverse, torch.arange(count), "amin"
     )
