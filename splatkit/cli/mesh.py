@@ -28,14 +28,14 @@ class Command:
     preset: Literal["draft", "standard", "high"] = "standard"
     """Effort: sets triangles, texture size and steps."""
     triangles: int | None = None
-    """Keep as many, at most. Default: 20,000, 50,000 or 200,000 of a surface by preset, 30,000,
+    """Keep about as many. Default: 20,000, 50,000 or 200,000 of a surface by preset, 30,000,
     100,000 or 200,000 splats."""
     colors: Literal["texture", "vertex"] | None = None
     """Colours in a picture, which every program shows right, or at the vertices (splats always)."""
     lods: tuple[float, ...] = ()
     """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
     collision: int | None = None
-    """Write a closed shape of as many triangles, at most, for physics: OUT_collision.glb."""
+    """Write a closed shape of about as many triangles, for physics: OUT_collision.glb."""
     normals: bool = False
     """Write normals, too."""
     time_limit: str | None = None

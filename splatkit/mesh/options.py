@@ -47,14 +47,14 @@ class MeshOptions:
     preset: Literal["draft", "standard", "high"] = "standard"
     """Effort: sets triangles, texture size and steps."""
     triangles: int | None = None
-    """Triangles to keep, at most."""
+    """Triangles to keep; a surface with many open edges may keep more."""
     colors: Colors | None = None
     """Colours in a picture, which every program shows right, or at the vertices. Surfaces have a
     texture when None; splats always have vertex colours."""
     lods: tuple[float, ...] = ()
     """Shares of the triangles of further levels of detail, each in a file of its own."""
     collision: int | None = None
-    """Triangles, at most, of a closed shape for physics in a file of its own; none when None."""
+    """Triangles, about, of a closed shape for physics in a file of its own; none when None."""
     normals: bool = False
     """Write normals, too."""
     time_limit: str | None = None
