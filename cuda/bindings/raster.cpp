@@ -1,30 +1,17 @@
 // Projection, binning and blending. Shapes are the Python side's to check.
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 
 #include "../cpu/blend.h"
 #include "../cpu/machine.h"
 #include "../cpu/plain.h"
 #include "../cpu/project.h"
+#include "arrays.h"
 #include "splatkit/screen.h"
 
-namespace nb = nanobind;
 using namespace splatkit;
 
 namespace {
-
-template <class T, int Dimensions>
-using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
-template <class T, int Dimensions>
-using Maybe = std::optional<Array<T, Dimensions>>;
-
-template <class A>
-auto data(const std::optional<A> &array) -> decltype(array->data()) {
-  return array ? array->data() : nullptr;
-}
 
 // Splats whose number is not known before they are projected.
 struct Projection {

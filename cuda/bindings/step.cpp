@@ -1,8 +1,5 @@
 // Kernels of the training step beyond the rasterizer: image loss and finish.
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -13,14 +10,12 @@
 
 #include "../cpu/finish.h"
 #include "../cpu/ssim.h"
+#include "arrays.h"
 
-namespace nb = nanobind;
 using namespace splatkit;
 
 namespace {
 
-template <class T, int Dimensions>
-using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
 // Spherical harmonics of degree 4.
 constexpr int MAX_BASES = 25;
 

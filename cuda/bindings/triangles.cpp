@@ -1,26 +1,12 @@
 // Drawing triangles. Shapes are the Python side's to check.
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-
 #include "../cpu/triangles.h"
+#include "arrays.h"
 #include "splatkit/triangle.h"
 
-namespace nb = nanobind;
 using namespace splatkit;
 
 namespace {
-
-template <class T, int Dimensions>
-using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
-template <class T, int Dimensions>
-using Maybe = std::optional<Array<T, Dimensions>>;
-
-template <class A>
-auto data(const std::optional<A> &array) -> decltype(array->data()) {
-  return array ? array->data() : nullptr;
-}
 
 // Working memory that serves call after call.
 struct TriangleDrawing {

@@ -1,24 +1,19 @@
 // Large images from small ones. Shapes are the Python side's to check.
 
 #include "../cpu/upscale.h"
+#include "arrays.h"
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 
 #include <algorithm>
 #include <array>
 #include <tuple>
 
-namespace nb = nanobind;
 using namespace splatkit;
 
 namespace {
 
-template <class T, int Dimensions>
-using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
 using Image = Array<const float, 3>;
 using Map = Array<const float, 2>;
 // Small pixels a large one, and the origin x, y: see SmallGrid.
