@@ -32,19 +32,16 @@ class _Holding:
 
     program: float
     """Bytes before anything is trained."""
-    copies: int
-    """Of all rows, at the moment when their count changes."""
     per_splat: float
     """Bytes of a Gaussian on the screen: records, gradients, and what belongs to its tiles."""
     photos: bool
     """Whether all photos have to be there."""
 
 
-_HOST = _Holding(PROGRAM, 3, 360, True)
-"""A change holds the old rows, the new ones, and these in their final order."""
-_GPU = _Holding(600e6, 2, 700, False)
-"""The context and libraries; a change writes rows to their final places; ten tiles a splat, each
-with keys, entries and its share of checkpoints; photos that do not fit come one by one."""
+_HOST = _Holding(PROGRAM, 360, True)
+_GPU = _Holding(600e6, 700, False)
+"""The context and libraries; ten tiles a splat, each with keys, entries and its share of
+checkpoints; photos that do not fit come one by one."""
 _PER_PIXEL = 450
 """Bytes of a pixel of the largest picture: render, gradient, loss; SSIM of the evaluation."""
 _PER_READ_PIXEL = 12
@@ -100,9 +97,8 @@ def estimate(
         program=holding.program,
         images=channels * there,
         gaussians=gaussians,
-        workspaces=max(
-            step + (holding.copies - 1) * 0.5 * gaussians, reading if holding.photos else 0.0
-        ),
+        # When their count changes, the old Gaussians stand beside the new ones.
+        workspaces=max(step + gaussians, reading if holding.photos else 0.0),
     )
 
 

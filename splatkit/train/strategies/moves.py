@@ -67,7 +67,6 @@ def split(model: Model, kept: Tensor, chosen: Tensor) -> Model:
         moved = kernels.split(model.gaussians, model.adam, kept, chosen)
         return Model(*moved, DensityStatistics.zeros(len(moved[0]), model.gaussians.device))
     rows = torch.cat((kept, kept[chosen]))
-    result = model[rows]
     both = torch.cat((chosen, torch.arange(len(kept), len(rows), device=rows.device)))
     parents = model.gaussians[kept[chosen]]
     longest = parents.log_scales.argmax(-1, keepdim=True)
@@ -78,12 +77,17 @@ def split(model: Model, kept: Tensor, chosen: Tensor) -> Model:
     factors.scatter_(1, longest, 0.757 - 0.04 * opacities)
     halved = (opacities * (0.655 + 0.135 * opacities)).clamp(1e-6, 1 - 1e-6).logit()
 
-    gaussians = result.gaussians
-    gaussians.means[both] += torch.cat((offsets, -offsets))
-    gaussians.log_scales[both] += factors.log().repeat(2, 1)
-    gaussians.logit_opacities[both] = halved.squeeze(1).repeat(2)
-    forget(result, both)
-    return result[morton_order(gaussians.means)]
+    means = model.gaussians.means[rows]
+    means[both] += torch.cat((offsets, -offsets))
+    # Rows are gathered once, in their final order: a second copy of all would be the peak memory.
+    order = morton_order(means)
+    result = model[rows[order]]
+    gaussians, places = result.gaussians, order.argsort()[both]
+    gaussians.means.copy_(means[order])
+    gaussians.log_scales[places] += factors.log().repeat(2, 1)
+    gaussians.logit_opacities[places] = halved.squeeze(1).repeat(2)
+    forget(result, places)
+    return result
 
 
 def morton_order(points: Tensor) -> Tensor:
