@@ -61,19 +61,19 @@ def test_ctrl_c_saves_and_says_how_to_go_on(photos: Path, tmp_path: Path, splatk
     for line in process.stderr:
         if line.startswith("Training  "):
             break
-    time.sleep(0.2)
+    time.sleep(1.0)
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=300) == 130
     assert rest.splitlines()[-1] == f"saved, resume with: splatkit train --resume -o {run}"
-    answer = splatkit("train", "--resume", "-o", run, "-i", 12)
+    answer = splatkit("train", "--resume", "-o", run, "-i", 2)
     assert answer.code == 0, answer.err
-    assert "Changed: --iterations 12 (was 50000)" in answer.err
+    assert "Changed: --iterations 2 (was 50000)" in answer.err
     assert "max-gaussians" not in answer.err
     assert "going on at step" in answer.err
-    assert "steps are done already, of 12 asked for: none is added" in answer.err
+    assert "steps are done already, of 2 asked for: none is added" in answer.err
     options = json.loads((run / "config.json").read_text())
-    assert (options["iterations"], options["max_gaussians"]) == (12, 200)
+    assert (options["iterations"], options["max_gaussians"]) == (2, 200)
     assert options["recipe"]["initialization"]["fill"] == 150
 
 

@@ -39,7 +39,7 @@ def test_view_serves_until_ctrl_c(tmp_path: Path) -> None:
         browser.look(ring())
         assert browser.picture().max() > 100
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 0

@@ -44,7 +44,7 @@ def page(scene: OpenScene) -> Iterator[Any]:
     ):
         socket = quote(f"ws://localhost:{viewer.port}/ws/scene/tab")
         page.goto(f"{viewer.url}viser?darkMode&fixedDpr=1&websocket={socket}")
-        page.get_by_role("button", name="Reset view", exact=True).wait_for(timeout=30000)
+        page.get_by_role("button", name="Reset view", exact=True).wait_for(timeout=PATIENCE)
         yield page
 
 

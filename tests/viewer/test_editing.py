@@ -45,7 +45,7 @@ def browser(viewer: Viewer) -> Iterator[FakeBrowser]:
 
 def tab_of(viewer: Viewer, browser: FakeBrowser) -> Tab:
     """Known a moment after its first picture was sent."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while (tab := viewer._stage.tab(browser.tab)) is None:
         assert time.monotonic() < end, "no tab"
         browser.messages(0.05)
