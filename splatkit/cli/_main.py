@@ -25,12 +25,14 @@ COMMANDS = {
     "export": "Write a scene in another format.",
     "mesh": "Turn a trained scene into triangles for game engines.",
     "info": "Say what is in a scene file.",
-    "enhance": "Fit the upscaling network to a scene (train), or write it as ONNX (onnx).",
-    "bench": "Train a data set (train), time rendering (render), compare upscaling (enhance).",
+    "enhance train": "Fit the upscaling network to a scene.",
+    "enhance onnx": "Write the upscaling network for other programs.",
+    "bench train": "Train and measure every scene of a data set.",
+    "bench render": "Time the rasterizers.",
+    "bench enhance": "Compare upscaled pictures with plain renders.",
     "doctor": "Check this machine and this installation.",
 }
-TWO_WORDS = {("bench", "render"), ("bench", "enhance")}
-"""Commands of two words that have a module of their own."""
+"""What each does, by its one or two words; its module's name has the same words."""
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -82,17 +84,21 @@ def _dispatch(words: list[str]) -> int:
 
         print(f"splatkit {__version__}")
         return 0
+    group = [command for command in COMMANDS if command.startswith(f"{name} ")]
+    if group:
+        if not rest or rest[0] in ("-h", "--help"):
+            print(_list_of(group, f"splatkit {name} COMMAND [OPTIONS]"))
+            return 0 if rest else EXIT_USAGE
+        name, rest = f"{name} {rest[0]}", rest[1:]
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean {close[0]}?" if close else "see: splatkit --help"
-        expected = ", ".join(COMMANDS)
+        expected = ", ".join(group or COMMANDS)
         print(f"error: expected one of {expected}; got {name!r}; {hint}", file=sys.stderr)
         return EXIT_USAGE
 
     from splatkit.cli._options import parse
 
-    if rest and (name, rest[0]) in TWO_WORDS:
-        name, rest = f"{name} {rest[0]}", rest[1:]
     module = importlib.import_module(f"splatkit.cli.{name.replace(' ', '_')}")
     command = parse(module.Command, rest, f"splatkit {name}")
     return command.run() or 0
@@ -141,13 +147,16 @@ def _short_help() -> str:
 
 
 def _full_help() -> str:
-    lines = ["usage: splatkit COMMAND [OPTIONS]", "", "commands:"]
-    lines += [f"  {name:<8} {summary}" for name, summary in COMMANDS.items()]
-    lines += [
+    options = (
         "",
         "options:",
-        "  --help      this text; behind a command, its options",
-        "  --version   the installed version",
-        "  --debug     show where an error came from",
-    ]
-    return "\n".join(lines)
+        "  --help         this text; behind a command, its options",
+        "  --version      the installed version",
+        "  --debug        show where an error came from",
+    )
+    return "\n".join((_list_of(list(COMMANDS), "splatkit COMMAND [OPTIONS]"), *options))
+
+
+def _list_of(commands: list[str], usage: str) -> str:
+    lines = (f"  {name:<13}  {COMMANDS[name]}" for name in commands)
+    return "\n".join((f"usage: {usage}", "", "commands:", *lines))

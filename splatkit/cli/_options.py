@@ -15,6 +15,9 @@ from splatkit.core.errors import UsageError
 
 T = TypeVar("T")
 _CONFIG = (tyro.conf.FlagCreatePairsOff,)
+REGION = "X Y Z RADIUS | X Y Z X Y Z"
+"""What stands for a sphere or a box in help."""
+_TYPES = {"INT": "N", "FLOAT": "X", "STR": "TEXT"}
 _EXPERTS = "recipe"
 """Groups of options whose title begins so are shown by ``--help-all`` alone."""
 
@@ -50,12 +53,31 @@ def _help(command: type, program: str, everything: bool = False) -> str:
         tyro.cli(command, prog=program, args=["--help"], config=_CONFIG)
     text = re.sub(r"\{None\}\|(\S+  )", r"\1       ", page.getvalue())
     text = text.replace("{None}|", "").replace("{None,", "{")
+    text = re.sub(r"^ +-.*$", _plain_types, text, flags=re.MULTILINE)
     usage, *groups = re.split(r"\n(?=(?:[\w.]+ )?(?:options|arguments)\n)", _without_frames(text))
-    groups = [re.sub(r"\s*\(default:\s+(None|False)\)", "", group).rstrip() for group in groups]
+    groups = [re.sub(r"\s*\(default:\s*(None|False|'')?\)", "", group).rstrip() for group in groups]
     shown = [group for group in groups if everything or not group.startswith(_EXPERTS)]
     if len(shown) < len(groups):
         shown.append(f"{program} --help-all shows the options of the training recipe, too.")
-    return "\n\n".join((usage.strip(), *shown))
+    return "\n\n".join((_bracketed(usage.strip(), "".join(groups)), *shown))
+
+
+def _plain_types(option: re.Match) -> str:
+    """An option's line with plain names for tyro's names of types; columns stay."""
+
+    def plain(found: re.Match) -> str:
+        return _TYPES[found[1]].ljust(len(found[0]) if found[2] else 0)
+
+    return re.sub(r"\b(INT|FLOAT|STR)\b(  )?", plain, option[0]).replace("{auto}", "auto")
+
+
+def _bracketed(usage: str, groups: str) -> str:
+    """The usage line with positional arguments that may be left out in brackets."""
+    line, *rest = usage.split("\n", 1)
+    for name, meaning in re.findall(r"^  ([A-Z]+)\b(.*(?:\n {4}.*)*)", groups, re.MULTILINE):
+        if "(required)" not in meaning:
+            line = re.sub(rf"(?<= ){name}(?= |$)", f"[{name}]", line)
+    return "\n".join((line, *rest))
 
 
 def _without_frames(text: str) -> str:

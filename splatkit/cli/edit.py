@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from splatkit.cli._options import REGION
 from splatkit.cli._progress import follow
 
 Sphere = tuple[float, float, float, float]
@@ -26,10 +27,10 @@ class Command:
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """A new file (its ending names the format), or a new run folder with photos and cameras.
     Without it nothing is written: only the counts are told."""
-    crop: Sphere | Box | None = None
-    """Keep what is inside a box (low x y z, high x y z) or a sphere (x y z and its radius)."""
-    cut: Sphere | Box | None = None
-    """Delete what is inside a box or a sphere."""
+    crop: Annotated[Sphere | Box | None, arg(metavar=REGION)] = None
+    """Keep what is inside a sphere (centre and radius) or a box (lowest and highest corner)."""
+    cut: Annotated[Sphere | Box | None, arg(metavar=REGION)] = None
+    """Delete what is inside a sphere or a box."""
     floaters: bool = False
     """Delete floaters by all the signs below, each at its usual value."""
     min_opacity: float | None = None
@@ -48,8 +49,8 @@ class Command:
     """Turn upright: by the photos' horizons, or so that this axis points up."""
     floor: bool = False
     """Find the floor, level it, and put it at y = 0."""
-    measured: Measured | None = None
-    """Two points of the scene and their true distance: x y z, x y z, distance."""
+    measured: Annotated[Measured | None, arg(metavar="X Y Z X Y Z DISTANCE")] = None
+    """Two points of the scene and their true distance."""
     scale: float = 1.0
     """Make so many times larger."""
     backend: str = "auto"

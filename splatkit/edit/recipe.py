@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from splatkit.core import Cameras, Event, Gaussians, Photo, Progress, UsageError, camera_of
+from splatkit.core import Cameras, Event, Gaussians, Note, Photo, Progress, UsageError, camera_of
 from splatkit.edit.decimate import LONG_SIDE, most_seen_mask, views_around
 from splatkit.edit.floaters import NONE, WORDS, Signs, find_floaters
 from splatkit.edit.placement import (
@@ -120,6 +120,12 @@ def edit(
         before = int(alive.sum())
         _delete(bench, together, "--floaters")
         yield step("floaters", before)
+        if int(together.sum()) > before // 2:
+            yield Note(
+                "More than half of the scene counts as floaters; signs can be asked for one by "
+                "one (--max-size, --min-views, ...)",
+                warning=True,
+            )
     left = int(bench.state.alive.sum())
     if recipe.max_gaussians is not None and recipe.max_gaussians < left:
         yield Progress(STAGE, 0, None, "measuring what shows")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
 from splatkit.cli._progress import follow
 from splatkit.cli.train import RUNS, translate
@@ -21,8 +21,6 @@ class Command:
     What an earlier call with the same options finished is used again.
     """
 
-    what: Positional[Annotated[Literal["train"], arg(metavar="train")]]
-    """What to measure."""
     dataset: Annotated[str, arg(metavar="NAME")]
     """mipnerf360, tandt, deepblending, nerf-synthetic, or a folder of scenes."""
     data: Annotated[Path | None, arg(metavar="DIR")] = None

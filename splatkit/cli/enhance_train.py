@@ -1,4 +1,4 @@
-"""``splatkit enhance train SCENE`` and ``splatkit enhance onnx``: the upscaling network."""
+"""``splatkit enhance train SCENE``: the upscaling network, fitted to one scene."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from splatkit.core.errors import UsageError
 
 @dataclass(frozen=True)
 class Command:
-    """Fit the network of --upscale neural to a scene, or write it for other programs."""
+    """Go on training the network of --upscale neural on the views of a scene.
 
-    what: Positional[Annotated[Literal["train", "onnx"], arg(metavar="train|onnx")]]
-    """train: go on training it on a scene's views, and keep it if it is better on held-out ones.
-    onnx: write it as an ONNX file."""
-    scene: Positional[Annotated[Path | None, arg(metavar="SCENE")]] = None
-    """Of train: a run folder with photos."""
+    It is kept where it is better on held-out views.
+    """
+
+    scene: Positional[Annotated[Path, arg(metavar="RUN")]]
+    """A run folder with photos."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    """Default of train: RUN/enhance/network.safetensors; of onnx: upscale.onnx."""
-    network: str = "s"
-    """What to begin with, or to write: s, or a file that train wrote."""
+    """Default: RUN/enhance/network.safetensors."""
+    network: Annotated[str, arg(metavar="NAME|FILE")] = "s"
+    """What to begin with: s, or a file that this command wrote."""
     target: Literal["render", "photos"] = "render"
     """Learn to look like the plain render, or like the photos."""
     iterations: Annotated[int, arg(aliases=["-i"])] = 500
@@ -40,23 +40,14 @@ class Command:
     """Print the result as JSON."""
 
     def run(self) -> None:
-        """Train or write, and print what came of it."""
-        from splatkit.enhance.inference import write_onnx
-        from splatkit.enhance.network import load_network
+        """Train, and print what came of it."""
         from splatkit.enhance.per_scene import SceneTraining, train_for_scene
         from splatkit.export import open_scene
         from splatkit.render import set_threads
 
-        set_threads(self.threads)
-        if self.what == "onnx":
-            file = self.output or Path("upscale.onnx")
-            write_onnx(load_network(self.network), file)
-            print(json.dumps({"file": str(file)}) if self.json else file)
-            return
-        if self.scene is None:
-            raise UsageError("expected a run folder behind: splatkit enhance train, got none")
         if self.iterations < 1:
             raise UsageError(f"--iterations: expected at least 1, got {self.iterations}")
+        set_threads(self.threads)
         options = SceneTraining(
             target=self.target,
             start=self.network,
