@@ -1,18 +1,22 @@
 """Triangles as binary glTF 2.0 (``.glb``) that engines draw as they are, without lights.
 
-One primitive: POSITION (float32), indices (uint32), NORMAL where asked for, and either TEXCOORD_0
+POSITION (float32), indices (uint32), NORMAL and TANGENT where asked for, and either TEXCOORD_0
 with a PNG in sRGB or COLOR_0 in linear light (16 bits, normalized): glTF multiplies the two, so
 never both. The material is ``KHR_materials_unlit`` and seen from both sides; programs without that
 extension find a rough white surface that is no metal.
 
+A mesh is one primitive, or one for each sheet of its texture (``splatkit.core.sheets``).
+*Shapes* are further meshes for physics, without material, that engines know by their names.
+
 Frame: x left, y up, z front, as glTF has it: the world frame turned by 180 degrees about z.
+Programs that show splats in other axes than glTF's get meshes in those (``axes``).
 """
 
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +27,31 @@ from PIL import Image
 from torch import Tensor
 
 from splatkit.core import SplatkitError, Triangles
+from splatkit.core.sheets import sheet_count, sheet_of_faces
 from splatkit.core.srgb import linear_of_srgb, srgb_of_linear
+from splatkit.core.tangents import unit_normals, vertex_tangents
 from splatkit.io import _packing as packing
-from splatkit.io._gltf_file import BIN_CHUNK, CHUNK, HEADER, JSON_CHUNK, MAGIC, GltfFile
+from splatkit.io._glb_layout import ARRAY, ELEMENTS, FLOAT, UINT, USHORT, Layout
+from splatkit.io._gltf_file import GltfFile
 from splatkit.io.axes import world_from_axes
 from splatkit.io.files import write_bytes
 
+AXES = "LUF"
 UNLIT = "KHR_materials_unlit"
 MAX_TEXTURE_SIDE = 16384
 """Pixels; larger pictures are refused when read."""
 
-_FLOAT, _USHORT, _UINT = 5126, 5123, 5125
-_ARRAY, _ELEMENTS = 34962, 34963
+_SHAPE_NAMES = re.compile(r"(ucx|ubx|usp|ucp)_.*|.*[-_$](colonly|convcolonly)", re.IGNORECASE)
 _LINEAR, _CLAMP = 9729, 33071
-_TURN = world_from_axes("LUF")
+_KINDS = {
+    "POSITION": ("VEC3", FLOAT),
+    "NORMAL": ("VEC3", FLOAT),
+    "TANGENT": ("VEC4", FLOAT),
+    "TEXCOORD_0": ("VEC2", FLOAT),
+    "COLOR_0": ("VEC4", USHORT),
+}
+
+Columns = dict[str, NDArray[Any]]
 
 
 def write(
@@ -44,7 +59,10 @@ def write(
     path: Path,
     *,
     normals: bool = False,
+    tangents: bool = False,
     name: str = "mesh",
+    shapes: Mapping[str, Triangles] | None = None,
+    axes: str = AXES,
     extras: Mapping[str, Any] | None = None,
 ) -> None:
     """Write triangles atomically.
@@ -53,138 +71,154 @@ def write(
         triangles: with vertex colours or a texture (8 bits are kept of it); opaque.
         path: ends in ``.glb``.
         normals: write NORMAL, too.
-        name: of the node.
+        tangents: write NORMAL and TANGENT, too.
+        name: of the mesh and its node.
+        shapes: further meshes by name, of which places and faces are written.
+        axes: where the axes of the numbers in the file point, see ``splatkit.io.axes``.
         extras: further facts for ``asset.extras``.
 
     Raises:
-        SplatkitError: there is no triangle, or a number is not finite.
+        SplatkitError: there is no triangle, a number is not finite, or tangents are wanted where
+            there is no texture.
     """
-    if len(triangles) == 0:
-        raise SplatkitError(f"{path}: expected triangles to write, got none")
-    if not bool(torch.isfinite(triangles.vertices).all()):
-        raise SplatkitError(f"{path}: expected finite vertices, got NaN or infinity")
-    layout = _Layout()
-    position = (triangles.vertices.detach().cpu().double() @ _TURN[:3, :3]).float().numpy()
-    ends = {"min": position.min(0).tolist(), "max": position.max(0).tolist()}
-    attributes = {"POSITION": layout.accessor(position, "VEC3", _FLOAT, _ARRAY, **ends)}
-    if normals:
-        turned = (triangles.vertex_normals.detach().cpu().double() @ _TURN[:3, :3]).float().numpy()
-        # glTF asks for unit vectors, also where a vertex has no area around it.
-        turned[np.abs(turned).sum(1) == 0] = (0, 1, 0)
-        attributes["NORMAL"] = layout.accessor(turned, "VEC3", _FLOAT, _ARRAY)
-    surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
-    document: dict[str, Any] = {}
+    layout, turn = Layout(), world_from_axes(axes)
+    _check(triangles, path)
+    columns = _columns(triangles, turn, normals or tangents, tangents)
+    sheets = list(_sheets(triangles))
+    primitives = []
+    for index, (faces, _) in enumerate(sheets):
+        # Vertices of other sheets stay out; a mesh of one sheet keeps its order.
+        used, part = (slice(None), faces) if len(sheets) == 1 else _used(faces)
+        placed = {key: column[used] for key, column in columns.items()}
+        if len(sheets) > 1:
+            uvs = placed["TEXCOORD_0"].copy()
+            uvs[:, 1] = (uvs[:, 1] * len(sheets) - index).clip(0, 1)
+            placed["TEXCOORD_0"] = uvs
+        primitives.append(_primitive_of(layout, placed, part) | {"material": index})
+    meshes = [{"name": name, "primitives": primitives}]
+    for told, shape in (shapes or {}).items():
+        _check(shape, path)
+        bare = Triangles(shape.vertices, shape.faces)
+        primitive = _primitive_of(layout, _columns(bare, turn), shape.faces.cpu().numpy())
+        meshes.append({"name": told, "primitives": [primitive]})
+    document: dict[str, Any] = {
+        "asset": {"version": "2.0", "generator": "splatkit", "extras": dict(extras or {})},
+        "extensionsUsed": [UNLIT],
+        "scene": 0,
+        "scenes": [{"nodes": list(range(len(meshes)))}],
+        "nodes": [{"mesh": index, "name": mesh["name"]} for index, mesh in enumerate(meshes)],
+        "meshes": meshes,
+        "materials": [
+            {
+                "name": f"unlit{index or ''}",
+                "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+                | ({} if triangles.texture is None else {"baseColorTexture": {"index": index}}),
+                "extensions": {UNLIT: {}},
+                "doubleSided": True,
+            }
+            for index in range(len(sheets))
+        ],
+    }
     if triangles.texture is not None:
-        assert triangles.uvs is not None
-        uvs = triangles.uvs.detach().cpu().float().numpy()
-        attributes["TEXCOORD_0"] = layout.accessor(uvs, "VEC2", _FLOAT, _ARRAY)
-        surface["baseColorTexture"] = {"index": 0}
-        document["textures"] = [{"source": 0, "sampler": 0}]
+        document["textures"] = [{"source": i, "sampler": 0} for i in range(len(sheets))]
         document["samplers"] = [
             {"magFilter": _LINEAR, "minFilter": _LINEAR, "wrapS": _CLAMP, "wrapT": _CLAMP}
         ]
         document["images"] = [
-            {"bufferView": layout.view(_png(triangles.texture)), "mimeType": "image/png"}
+            {"bufferView": layout.view(_png(triangles.texture[rows])), "mimeType": "image/png"}
+            for _, rows in sheets
         ]
-    elif triangles.colors is not None:
-        rgb = linear_of_srgb(triangles.colors.detach().cpu().float().clamp(0, 1))
-        rows = np.full((len(rgb), 4), 65535, "<u2")
-        rows[:, :3] = (rgb * 65535).round().numpy()
-        attributes["COLOR_0"] = layout.accessor(rows, "VEC4", _USHORT, _ARRAY, normalized=True)
-    faces = triangles.faces.detach().cpu().numpy().astype("<u4").reshape(-1, 1)
-    indices = layout.accessor(faces, "SCALAR", _UINT, _ELEMENTS)
-    document |= {
-        "asset": {"version": "2.0", "generator": "splatkit", "extras": dict(extras or {})},
-        "extensionsUsed": [UNLIT],
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": name}],
-        "meshes": [{"primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}],
-        "materials": [
-            {
-                "name": "unlit",
-                "pbrMetallicRoughness": surface,
-                "extensions": {UNLIT: {}},
-                "doubleSided": True,
-            }
-        ],
-        "accessors": layout.accessors,
-        "bufferViews": layout.views,
-        "buffers": [{"byteLength": len(layout.data)}],
-    }
-    write_bytes(path, _chunks(document, bytes(layout.data)))
+    write_bytes(path, layout.file(document))
 
 
-def read(path: Path) -> Triangles:
+def read(path: Path, *, axes: str = AXES) -> Triangles:
     """Read the triangles of a glTF file in the world frame; what else it holds is passed over.
 
-    Several primitives are joined where they have vertex colours; with a texture there can be one.
+    Several primitives are joined where all have vertex colours, or all have textures of one width,
+    which are laid below one another. Meshes that engines take for physics alone, by their names,
+    are passed over: see ``read_shapes``.
+
+    Args:
+        path: the file.
+        axes: where the axes of the numbers in the file point.
 
     Raises:
-        SplatkitError: the file is missing or damaged, holds no triangles, or several textures.
+        SplatkitError: the file is missing or damaged, holds no triangles, or several that cannot be
+            joined.
     """
-    file = GltfFile(path)
-    parts = [
-        _primitive(file, primitive, matrix)
-        for mesh, matrix in file.meshes()
-        for primitive in file.listed(mesh, "primitives")
-        if isinstance(primitive, dict) and primitive.get("mode", 4) == 4
-    ]
+    parts = [part for name, part in _parts(path, axes) if not _SHAPE_NAMES.fullmatch(name)]
     if not parts:
         raise SplatkitError(f"{path}: expected a glTF scene with triangles, got one without")
-    if len(parts) == 1:
-        return parts[0]
-    if any(part.colors is None for part in parts):
-        raise SplatkitError(
-            f"{path}: expected one textured mesh, got {len(parts)} meshes of which some have a "
-            "texture or no colours; join them first"
-        )
-    shifts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
-    return Triangles(
-        torch.cat([part.vertices for part in parts]),
-        torch.cat([part.faces + int(shift) for part, shift in zip(parts, shifts, strict=True)]),
-        colors=torch.cat([part.colors for part in parts if part.colors is not None]),
-    )
+    return parts[0] if len(parts) == 1 else _joined(parts, path)
 
 
-class _Layout:
-    """Buffer views and accessors over bytes that grow."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.views: list[dict[str, Any]] = []
-        self.accessors: list[dict[str, Any]] = []
-
-    def view(self, data: bytes, target: int | None = None) -> int:
-        self.data += b"\0" * (-len(self.data) % 4)
-        view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data)}
-        self.views.append(view if target is None else view | {"target": target})
-        self.data += data
-        return len(self.views) - 1
-
-    def accessor(
-        self, rows: NDArray[Any], kind: str, component: int, target: int, **facts: Any
-    ) -> int:
-        view = self.view(np.ascontiguousarray(rows).tobytes(), target)
-        told = {"bufferView": view, "componentType": component, "count": len(rows), "type": kind}
-        self.accessors.append(told | facts)
-        return len(self.accessors) - 1
+def read_shapes(path: Path, *, axes: str = AXES) -> dict[str, Triangles]:
+    """The meshes of a glTF file that engines take for physics alone, by name; see ``read``."""
+    return {name: part for name, part in _parts(path, axes) if _SHAPE_NAMES.fullmatch(name)}
 
 
-def _chunks(document: dict[str, Any], data: bytes) -> bytes:
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-    text += b" " * (-len(text) % 4)
-    data += b"\0" * (-len(data) % 4)
-    whole = HEADER.size + 2 * CHUNK.size + len(text) + len(data)
-    return b"".join(
-        (
-            HEADER.pack(MAGIC, 2, whole),
-            CHUNK.pack(len(text), JSON_CHUNK),
-            text,
-            CHUNK.pack(len(data), BIN_CHUNK),
-            data,
-        )
-    )
+def _check(triangles: Triangles, path: Path) -> None:
+    if len(triangles) == 0:
+        raise SplatkitError(f"{path}: expected triangles to write, got none")
+    if not bool(torch.isfinite(triangles.vertices).all()):
+        raise SplatkitError(f"{path}: expected finite vertices, got NaN or infinity")
+
+
+def _columns(
+    triangles: Triangles, turn: Tensor, normals: bool = False, tangents: bool = False
+) -> Columns:
+    """Rows of each attribute as they stand in the file."""
+
+    def turned(directions: Tensor) -> NDArray[Any]:
+        return (directions.detach().cpu().double() @ turn).float().numpy()
+
+    columns = {"POSITION": turned(triangles.vertices)}
+    if normals:
+        columns["NORMAL"] = turned(unit_normals(triangles))
+    if tangents:
+        told = vertex_tangents(triangles)
+        side = told[:, 3:].cpu().numpy()
+        columns["TANGENT"] = np.concatenate((turned(told[:, :3]), side), 1).astype(np.float32)
+    if triangles.uvs is not None:
+        columns["TEXCOORD_0"] = triangles.uvs.detach().cpu().float().numpy()
+    elif triangles.colors is not None:
+        rgb = linear_of_srgb(triangles.colors.detach().cpu().float().clamp(0, 1))
+        columns["COLOR_0"] = np.full((len(rgb), 4), 65535, "<u2")
+        columns["COLOR_0"][:, :3] = (rgb * 65535).round().numpy()
+    return columns
+
+
+def _sheets(triangles: Triangles) -> Iterator[tuple[NDArray[Any], slice]]:
+    """The faces of each sheet of the texture, and its rows; all faces where there is one sheet."""
+    faces = triangles.faces.detach().cpu().numpy()
+    number = sheet_count(triangles)
+    if number == 1:
+        yield faces, slice(None)
+        return
+    assert triangles.texture is not None
+    side, home = triangles.texture.shape[1], sheet_of_faces(triangles, number).cpu().numpy()
+    for index in range(number):
+        yield faces[home == index], slice(index * side, (index + 1) * side)
+
+
+def _used(faces: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The vertices that faces name, and the faces over these."""
+    used, renumbered = np.unique(faces, return_inverse=True)
+    return used, renumbered.reshape(-1, 3)
+
+
+def _primitive_of(layout: Layout, columns: Columns, faces: NDArray[Any]) -> dict[str, Any]:
+    attributes = {}
+    for key, rows in columns.items():
+        kind, component = _KINDS[key]
+        facts: dict[str, Any] = {}
+        if key == "POSITION":
+            facts = {"min": rows.min(0).tolist(), "max": rows.max(0).tolist()}
+        elif key == "COLOR_0":
+            facts = {"normalized": True}
+        attributes[key] = layout.accessor(rows, kind, component, ARRAY, **facts)
+    flat = faces.astype("<u4").reshape(-1, 1)
+    return {"attributes": attributes, "indices": layout.accessor(flat, "SCALAR", UINT, ELEMENTS)}
 
 
 def _png(texture: Tensor) -> bytes:
@@ -194,7 +228,42 @@ def _png(texture: Tensor) -> bytes:
     return stream.getvalue()
 
 
-def _primitive(file: GltfFile, primitive: Mapping[str, Any], matrix: Tensor) -> Triangles:
+def _parts(path: Path, axes: str) -> Iterator[tuple[str, Triangles]]:
+    """Each primitive of triangles in the world frame, and the name of its mesh."""
+    file, turn = GltfFile(path), world_from_axes(axes)
+    for mesh, matrix in file.meshes():
+        for primitive in file.listed(mesh, "primitives"):
+            if isinstance(primitive, dict) and primitive.get("mode", 4) == 4:
+                yield str(mesh.get("name", "")), _primitive(file, primitive, matrix, turn)
+
+
+def _joined(parts: list[Triangles], path: Path) -> Triangles:
+    """Several primitives as one mesh."""
+    shifts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
+    vertices = torch.cat([part.vertices for part in parts])
+    faces = torch.cat([part.faces + int(shift) for part, shift in zip(parts, shifts, strict=True)])
+    colors = [part.colors for part in parts if part.colors is not None]
+    if len(colors) == len(parts):
+        return Triangles(vertices, faces, colors=torch.cat(colors))
+    pictures = [part.texture for part in parts if part.texture is not None]
+    if len(pictures) < len(parts) or len({picture.shape[1] for picture in pictures}) > 1:
+        raise SplatkitError(
+            f"{path}: expected meshes with vertex colours alone or with textures of one width, got "
+            f"{len(parts)} meshes of several kinds; join them first"
+        )
+    rows = [picture.shape[0] for picture in pictures]
+    uvs, above = [], 0
+    for part, height in zip(parts, rows, strict=True):
+        assert part.uvs is not None
+        uvs.append(part.uvs * torch.tensor([1.0, height / sum(rows)]))
+        uvs[-1][:, 1] += above / sum(rows)
+        above += height
+    return Triangles(vertices, faces, uvs=torch.cat(uvs), texture=torch.cat(pictures))
+
+
+def _primitive(
+    file: GltfFile, primitive: Mapping[str, Any], matrix: Tensor, turn: Tensor
+) -> Triangles:
     attributes = file.part(primitive, "attributes")
     if "POSITION" not in attributes:
         raise packing.damaged(file.path, "its triangles have no POSITION")
@@ -206,7 +275,7 @@ def _primitive(file: GltfFile, primitive: Mapping[str, Any], matrix: Tensor) -> 
         return torch.from_numpy(rows.astype(np.float32) / largest)
 
     position = column("POSITION", "VEC3").double() @ matrix[:3, :3].T + matrix[:3, 3]
-    vertices = (position @ _TURN[:3, :3].T).float()
+    vertices = (position @ turn.T).float()
     if "indices" in primitive:
         faces = file.numbers(primitive["indices"], "SCALAR")[0].astype(np.int64).reshape(-1)
     else:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from splatkit.core import SplatkitError, Triangles
+from splatkit.core.tangents import unit_normals, vertex_tangents
 from splatkit.io import mesh_glb
 
 
@@ -121,3 +122,97 @@ def test_other_files_are_told_apart(tmp_path: Path) -> None:
     path.write_text('{"asset": {"version": "2.0"}, "scenes": [{"nodes": []}], "scene": 0}')
     with pytest.raises(SplatkitError, match="scene with triangles, got one without"):
         mesh_glb.read(path)
+
+
+def tall() -> Triangles:
+    """Two squares, each on a sheet of its own."""
+    corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    places = torch.tensor([[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]])
+    halves = [places * torch.tensor([1, 0.5]) + torch.tensor([0, 0.5 * row]) for row in (1, 0)]
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]]).int()
+    return Triangles(
+        torch.cat((corners, corners + 2)),
+        torch.cat((faces, faces + 4)),
+        uvs=torch.cat(halves),
+        texture=torch.rand(16, 8, 3, generator=torch.Generator().manual_seed(2)),
+    )
+
+
+def test_a_texture_of_two_sheets_becomes_two_pictures_and_comes_back(tmp_path: Path) -> None:
+    mesh = tall()
+    mesh_glb.write(mesh, tmp_path / "a.glb", tangents=True)
+    told = document(tmp_path / "a.glb")
+    assert len(told["images"]) == len(told["materials"]) == 2
+    assert [part["material"] for part in told["meshes"][0]["primitives"]] == [0, 1]
+    again = mesh_glb.read(tmp_path / "a.glb")
+    assert again.texture is not None
+    assert mesh.texture is not None
+    assert (again.texture - mesh.texture).abs().max() <= 0.5 / 255 + 1e-6
+    # The first sheet's triangles come first: they were the second square.
+    assert again.uvs is not None
+    assert mesh.uvs is not None
+    torch.testing.assert_close(again.uvs, mesh.uvs.roll(4, 0))
+    assert torch.equal(again.corners, mesh.corners.roll(2, 0))
+
+
+def test_a_texture_that_a_triangle_crosses_stays_one_picture(tmp_path: Path) -> None:
+    whole = tall()
+    mesh = Triangles(whole.vertices, torch.tensor([[0, 1, 6]]).int(), uvs=whole.uvs,
+                     texture=whole.texture)  # fmt: skip
+    mesh_glb.write(mesh, tmp_path / "a.glb")
+    assert len(document(tmp_path / "a.glb")["images"]) == 1
+    assert torch.equal(mesh_glb.read(tmp_path / "a.glb").corners, mesh.corners)
+
+
+def test_shapes_for_physics_stand_beside_the_mesh(tmp_path: Path) -> None:
+    shapes = {"UCX_scene_00": square(), "scene-colonly": tall()}
+    mesh_glb.write(textured(), tmp_path / "a.glb", name="scene", shapes=shapes)
+    told = document(tmp_path / "a.glb")
+    assert [node["name"] for node in told["nodes"]] == ["scene", *shapes]
+    assert "material" not in told["meshes"][1]["primitives"][0]
+    assert mesh_glb.read(tmp_path / "a.glb").texture is not None
+    found = mesh_glb.read_shapes(tmp_path / "a.glb")
+    assert list(found) == list(shapes)
+    assert torch.equal(found["scene-colonly"].vertices, tall().vertices)
+
+
+def test_other_axes_are_written_and_read(tmp_path: Path) -> None:
+    mesh = textured()
+    mesh_glb.write(mesh, tmp_path / "a.glb", axes="RUB")
+    assert torch.equal(mesh_glb.read(tmp_path / "a.glb", axes="RUB").vertices, mesh.vertices)
+    # Read as glTF it is turned by half a turn about the vertical.
+    turned = mesh_glb.read(tmp_path / "a.glb").vertices
+    assert torch.equal(turned, mesh.vertices * torch.tensor([-1.0, 1, -1]))
+
+
+def test_tangents_follow_the_texture(tmp_path: Path) -> None:
+    flat = Triangles(
+        torch.tensor([[0.0, 0, 1], [2, 0, 1], [2, 1, 1], [0, 1, 1]]),
+        torch.tensor([[0, 2, 1], [0, 3, 2]]).int(),
+        uvs=torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1]]),
+        texture=torch.zeros(2, 2, 3),
+    )
+    told = vertex_tangents(flat)
+    # u grows along x; the front looks at the camera, and the picture's top is up.
+    torch.testing.assert_close(told, torch.tensor([1.0, 0, 0, 1]).expand(4, 4))
+    mirrored = Triangles(
+        flat.vertices, flat.faces, uvs=flat.uvs * torch.tensor([-1.0, 1]) + torch.tensor([1.0, 0]),
+        texture=flat.texture,
+    )  # fmt: skip
+    torch.testing.assert_close(
+        vertex_tangents(mirrored), torch.tensor([-1.0, 0, 0, -1]).expand(4, 4)
+    )
+    mesh_glb.write(flat, tmp_path / "a.glb", tangents=True)
+    attributes = document(tmp_path / "a.glb")["meshes"][0]["primitives"][0]["attributes"]
+    assert {"NORMAL", "TANGENT"} <= set(attributes)
+    with pytest.raises(SplatkitError, match="tangents: expected triangles with a texture"):
+        mesh_glb.write(square(), tmp_path / "b.glb", tangents=True)
+    assert not (tmp_path / "b.glb").exists()
+
+
+def test_normals_do_not_break_along_the_seams_of_a_texture() -> None:
+    corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 1, 1]])
+    roof = Triangles(corners, torch.tensor([[0, 2, 1], [3, 4, 5]]).int())
+    normals = unit_normals(roof)
+    torch.testing.assert_close(normals[1], normals[3])
+    assert (normals[0] - normals[1]).norm() > 0.1
