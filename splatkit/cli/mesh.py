@@ -36,8 +36,12 @@ class Command:
     """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
     collision: int | None = None
     """Write a closed shape of about as many triangles, for physics: OUT_collision.glb."""
+    convex: int | None = None
+    """Divide it into at most so many convex pieces, too (in the same file)."""
     normals: bool = False
     """Write normals, too."""
+    tangents: bool = False
+    """Write normals and tangents, too, for materials with a normal map."""
     time_limit: str | None = None
     """End on time with what there is then: 90s, 10m."""
     backend: str = "auto"
@@ -62,7 +66,9 @@ class Command:
             colors=self.colors,
             lods=self.lods,
             collision=self.collision,
+            convex=self.convex,
             normals=self.normals,
+            tangents=self.tangents,
             time_limit=self.time_limit,
             backend=self.backend,
             seed=self.seed,
@@ -85,9 +91,9 @@ def _figures(made: MeshMade) -> str:
     ]
     if stats["collision"] is not None:
         shape = stats["collision"]
-        further.append(
-            f"{made.path.with_name(shape['file'])}: {shape['triangles']:,} triangles, closed"
-        )
+        also = f", and {shape['pieces']} convex pieces" if shape["pieces"] else ""
+        file = made.path.with_name(shape["file"])
+        further.append(f"{file}: {shape['triangles']:,} triangles, closed{also}")
     return "\n".join(
         (
             f"{made.path}: {stats['triangles']:,} triangles, {stats['vertices']:,} vertices, "

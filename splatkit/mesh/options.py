@@ -36,6 +36,7 @@ MESH_PRESETS = {
     "high": MeshPreset(1_500_000, 200_000, 4096, 1000, 200_000, 4000),
 }
 LEAST_TRIANGLES, MOST_TRIANGLES = 100, 5_000_000
+MOST_PIECES = 256
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,12 @@ class MeshOptions:
     """Shares of the triangles of further levels of detail, each in a file of its own."""
     collision: int | None = None
     """Triangles, about, of a closed shape for physics in a file of its own; none when None."""
+    convex: int | None = None
+    """Convex pieces, at most, that this shape is divided into, too; none when None."""
     normals: bool = False
     """Write normals, too."""
+    tangents: bool = False
+    """Write normals and tangents, too; with a texture."""
     time_limit: str | None = None
     """End on time with what there is then: 90s, 10m."""
     backend: str = "auto"
@@ -83,6 +88,12 @@ class MeshOptions:
             raise UsageError(f"--lods: expected shares between 0 and 1, got {list(self.lods)}")
         if self.collision is not None and self.collision < 4:
             raise UsageError(f"--collision: expected at least 4 triangles, got {self.collision}")
+        if self.convex is not None and not 1 <= self.convex <= MOST_PIECES:
+            raise UsageError(f"--convex: expected 1 to {MOST_PIECES} pieces, got {self.convex}")
+        if self.convex is not None and self.collision is None:
+            raise UsageError("--convex: expected --collision TRIANGLES with it, got none")
+        if self.tangents and (self.mode == "splats" or self.colors == "vertex"):
+            raise UsageError("--tangents: expected a surface with a texture, got vertex colours")
         if self.time_limit is not None:
             seconds_from_text(self.time_limit)
 

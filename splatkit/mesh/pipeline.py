@@ -20,9 +20,9 @@ from splatkit.io.files import read_json
 from splatkit.io.scene import load_scene
 from splatkit.mesh.atlas import unwrapped
 from splatkit.mesh.clean import decimated, edges_of, manifold
-from splatkit.mesh.collision import collision_shape, is_watertight
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.paint import painted
+from splatkit.mesh.physics import Collision, make_collision
 from splatkit.mesh.seeds import shown, triangles_of
 from splatkit.mesh.splats import SplatSchedule, fitted
 from splatkit.mesh.surface import surface
@@ -83,9 +83,15 @@ def make_mesh(
         made, levels = yield from _surface(job)
     shape = None
     if options.collision is not None:
-        yield Note("Closing a shape for physics")
-        shape = collision_shape(made, options.collision)
-    mesh_glb.write(made, output, normals=options.normals, extras={"splatkit": __version__})
+        pieces = options.convex or 0
+        shape = yield from make_collision(made, options.collision, pieces, options.seed)
+    mesh_glb.write(
+        made,
+        output,
+        normals=options.normals,
+        tangents=options.tangents,
+        extras={"splatkit": __version__},
+    )
     again = mesh_glb.read(output)
     stats = facts_of(made) | _compared(made, again, held_out or views, background)
     stats |= {
@@ -197,16 +203,22 @@ def _write_levels(
     told = []
     for level, mesh in enumerate(levels, 1):
         path = output.with_name(f"{output.stem}_lod{level}.glb")
-        mesh_glb.write(mesh, path, normals=options.normals, name=f"mesh_LOD{level}")
+        mesh_glb.write(
+            mesh,
+            path,
+            normals=options.normals,
+            tangents=options.tangents,
+            name=f"mesh_LOD{level}",
+        )
         found = _compared(mesh, mesh_glb.read(path), views, background)
         told.append({"file": path.name, "triangles": len(mesh), "mean": found["mean"]})
     return told
 
 
-def _write_shape(shape: Triangles, output: Path) -> dict[str, Any]:
+def _write_shape(shape: Collision, output: Path) -> dict[str, Any]:
     path = output.with_name(f"{output.stem}_collision.glb")
-    mesh_glb.write(shape, path, name="collision")
-    return {"file": path.name, "triangles": len(shape), "watertight": is_watertight(shape)}
+    shape.write(path)
+    return shape.facts(path)
 
 
 def facts_of(triangles: Triangles) -> dict[str, Any]:

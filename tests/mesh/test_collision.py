@@ -1,10 +1,14 @@
 """Shapes for physics are closed, small and around the surface."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from splatkit.core import SplatkitError, Triangles
+from splatkit.core import SplatkitError, Triangles, drain
 from splatkit.mesh.collision import collision_shape, is_watertight
+from splatkit.mesh.convex import convex_pieces, is_convex
+from splatkit.mesh.physics import make_collision, read_collision
 from tests.mesh.ball import ball
 
 
@@ -36,3 +40,33 @@ def test_too_few_triangles_are_said() -> None:
     pytest.importorskip("fast_simplification", reason="needs the extra mesh")
     with pytest.raises(SplatkitError, match="--collision: expected a closed shape of 5 triangles"):
         collision_shape(holed(), 5)
+
+
+def test_a_closed_shape_is_divided_into_convex_pieces(tmp_path: Path) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    pytest.importorskip("coacd", reason="needs the extra mesh")
+    made = drain(make_collision(holed(), 400, 4))
+    assert is_watertight(made.closed)
+    assert not is_convex(made.closed)
+    assert 2 <= len(made.pieces) <= 4
+    for piece in made.pieces:
+        assert is_watertight(piece)
+        assert is_convex(piece)
+        assert len(piece) <= 124
+    # Together they reach as far as the shape does.
+    everywhere = torch.cat([piece.vertices for piece in made.pieces])
+    for end in ("amin", "amax"):
+        ends = [getattr(points, end)(0) for points in (everywhere, made.closed.vertices)]
+        assert (ends[0] - ends[1]).abs().max() < 0.1
+    path = tmp_path / "a.glb"
+    made.write(path)
+    again = read_collision(path)
+    assert torch.equal(again.closed.vertices, made.closed.vertices)
+    assert len(again.pieces) == len(made.pieces)
+    assert made.facts(path)["watertight"]
+    assert made.facts(path)["convex"]
+
+
+def test_an_open_shape_is_not_divided() -> None:
+    with pytest.raises(SplatkitError, match="--convex: expected a closed shape to divide"):
+        convex_pieces(holed(), 4)
