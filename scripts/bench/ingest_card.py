@@ -107,12 +107,13 @@ def _run(photos: Path, out: Path) -> dict[str, Any]:
         [sys.executable, "-c", watch, photos, out], capture_output=True, text=True, check=False
     )
     told = re.search(r"CARD (\d+) (\S+) (\d+)", done.stdout)
-    expected = re.search(r"Expected: about (\d+) min", done.stderr)
+    expected = re.search(r"Expected: about (\d+) (min|s),", done.stderr)
+    unit = {"min": 60, "s": 1}
     result = {
         "failed": not told or told[1] != "0",
         "seconds": float(told[2]) if told else None,
         "peak_bytes": int(told[3]) if told else None,
-        "expected_minutes": int(expected[1]) if expected else None,
+        "expected_seconds": int(expected[1]) * unit[expected[2]] if expected else None,
         "said": done.stderr.strip().splitlines()[-1:],
     }
     if not result["failed"]:
@@ -231,7 +232,7 @@ def _drone_figures(runs: Path) -> list[dict[str, Any]]:
     if run["failed"]:
         return found
     scene = load_scene(folder / "out")
-    minutes, expected = run["seconds"] / 60, run["expected_minutes"]
+    minutes, expected = run["seconds"] / 60, run["expected_seconds"] / 60
     how = f"{count} photos of 480x360 with GPS"
     return [
         *found,
@@ -250,7 +251,8 @@ def _video_figures(runs: Path) -> list[dict[str, Any]]:
     names = sorted(_truth())[:36]
     if not film.is_file():
         photos = [read_image(ROOT / "data" / "sample" / "photos" / name) for name in names]
-        with write_video(film, *photos[0].shape[1::-1], VIDEO_FPS) as add:
+        height, width = photos[0].shape[:2]
+        with write_video(film, width, height, VIDEO_FPS) as add:
             for photo in photos:
                 for _ in range(3):
                     add(photo)

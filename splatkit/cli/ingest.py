@@ -12,7 +12,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from splatkit.cli._progress import Stopped, follow
-from splatkit.core import UsageError
+from splatkit.core import SplatkitError, UsageError
 from splatkit.ingest.config import IngestConfig
 
 
@@ -25,7 +25,8 @@ class Command:
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
     """The scene folder to make."""
     check: bool = False
-    """Only look at the photos: faults, advice, and how long the work would take."""
+    """Only look at the photos: faults, advice, and how long the work would take. The exit code is 1
+    where no scene can come of them."""
     config: Annotated[IngestConfig, arg(name="")] = field(default_factory=IngestConfig)
     json: bool = False
     """Print what was found as JSON."""
@@ -38,6 +39,8 @@ class Command:
         if self.check:
             capture = follow(check(self.photos, self.config))
             print(json.dumps(capture.as_json(), indent=1) if self.json else describe(capture))
+            if capture.obstacle is not None:
+                raise SplatkitError(f"{self.photos}: {capture.obstacle}")
             return
         if self.output is None:
             raise UsageError("expected -o DIR (the scene folder to make), or --check, got neither")

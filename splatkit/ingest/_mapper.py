@@ -140,7 +140,7 @@ class Stages:
         """Go on from another job's features and matches."""
         if not self.database.is_file():
             unfinished = self.work / "unfinished.db"
-            shutil.copyfile(self.job["matches_from"], unfinished)
+            shutil.copyfile(self.work / self.job["matches_from"], unfinished)
             unfinished.rename(self.database)
 
     def matches(self) -> None:
@@ -182,7 +182,7 @@ class Stages:
         _say(FOCAL, 0, None)
         unfinished = self.work / "unfinished.db"
         unfinished.unlink(missing_ok=True)
-        shutil.copyfile(self.job["matches_from"], unfinished)
+        shutil.copyfile(self.work / self.job["matches_from"], unfinished)
         with pycolmap.Database.open(unfinished) as database:
             for camera in database.read_all_cameras():
                 camera.has_prior_focal_length = False

@@ -14,11 +14,13 @@ from typing import Any
 
 from splatkit.core import Event, Progress, SplatkitError
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.cost import Cost, estimate
+from splatkit.ingest.cost import Cost, estimate, in_words
 from splatkit.ingest.look import Look, blurred_photos, look_at_photo, near_copies
 from splatkit.ingest.twins import find_twins
 from splatkit.io.images import PhotoInfo, fit_within, read_image, read_info, resize_area
 
+FEWEST = 3
+"""Photos below which structure from motion has nothing to work on."""
 GOOD_NUMBER = 20
 """Photos that a good scene needs at least."""
 LARGE_EXPOSURE_SPREAD = 1.5
@@ -76,6 +78,22 @@ class Capture:
         return sum(info.gps is not None for info in self.infos.values())
 
     @property
+    def obstacle(self) -> str | None:
+        """Why no scene can come of these photos, and what to do; None where one can."""
+        count = len(self.infos)
+        if count < FEWEST:
+            return (
+                f"expected at least {FEWEST} readable photos of one scene, got {count}; take "
+                f"{GOOD_NUMBER} or more from all around"
+            )
+        if self.cost.disk_bytes > self.free_disk_bytes:
+            return (
+                f"expected {self.cost.disk_bytes / 1e9:.1f} GB of free disk, got "
+                f"{self.free_disk_bytes / 1e9:.1f} GB; free some space, or write elsewhere with -o"
+            )
+        return None
+
+    @property
     def advice(self) -> list[str]:
         """What to know or to do, the most important first."""
         return _advice(self)
@@ -95,9 +113,11 @@ class Capture:
             "exposure_spread_stops": self.exposure_spread,
             "brightness_spread": _spread([look.brightness for look in self.looks.values()]),
             "minutes": round(self.cost.seconds / 60, 1),
+            "minutes_more_where_hard": round(self.cost.fine_seconds / 60, 1),
             "memory_bytes": self.cost.memory_bytes,
             "disk_bytes": self.cost.disk_bytes,
             "free_disk_bytes": self.free_disk_bytes,
+            "obstacle": self.obstacle,
             "advice": self.advice,
         }
 
@@ -148,7 +168,11 @@ def describe(capture: Capture) -> str:
         ("focal length", f"stated by {sum(i.focal is not None for i in infos)}"),
         ("GPS", f"in {capture.with_gps}"),
         ("exposure", "not stated" if spread is None else f"{spread:.1f} stops apart"),
-        ("time", f"about {max(1, round(cost.seconds / 60))} min to find the cameras"),
+        (
+            "time",
+            f"about {in_words(cost.seconds)} to find the cameras, and another "
+            f"{in_words(cost.fine_seconds)} where photos are hard to place",
+        ),
         ("memory", f"about {cost.memory_bytes / 1e9:.1f} GB"),
         ("disk", f"{cost.disk_bytes / 1e9:.1f} GB of {capture.free_disk_bytes / 1e9:.0f} GB free"),
     ]
@@ -169,15 +193,11 @@ def _look(path: Path) -> tuple[PhotoInfo, Look] | SplatkitError:
 def _advice(capture: Capture) -> list[str]:
     count = len(capture.infos)
     said = []
-    if count < 3:
-        return [f"{count} readable photos are too few: take {GOOD_NUMBER} or more from all around"]
-    if count < GOOD_NUMBER:
+    if FEWEST <= count < GOOD_NUMBER:
         said.append(
             f"{count} photos are few: {GOOD_NUMBER} or more, each overlapping the last by two "
             "thirds, place more surely and look better"
         )
-    if capture.cost.disk_bytes > capture.free_disk_bytes:
-        said.append("the disk is too full: free some space, or write elsewhere with -o")
     if len(capture.blurred) > MANY * count:
         said.append("many photos are blurred: hold still, use more light or a shorter exposure")
     if len(capture.near_copies) > MANY * count:
@@ -190,8 +210,8 @@ def _advice(capture: Capture) -> list[str]:
         )
     if len(capture.sizes) > 3:
         said.append("photos of many sizes: keep to one lens and zoom where you can")
-    longest = statistics.median(max(i.width, i.height) for i in capture.infos.values())
-    if longest < SMALL_PHOTO:
+    longest = [max(i.width, i.height) for i in capture.infos.values()]
+    if longest and statistics.median(longest) < SMALL_PHOTO:
         said.append("the photos are small: use the camera's full size, not messenger copies")
     if capture.unreadable:
         said.append(f"cannot be read and will be left out: {_some(list(capture.unreadable))}")

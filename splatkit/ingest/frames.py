@@ -159,4 +159,4 @@ def _motion(before: np.ndarray, after: np.ndarray) -> float:
 
 def _identity(path: Path) -> dict[str, Any]:
     stat = path.stat()
-    return {"path": str(path.resolve()), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
+    return {"name": path.name, "bytes": stat.st_size, "modified": stat.st_mtime_ns}

@@ -17,20 +17,25 @@ import numpy as np
 
 from splatkit.core import Event, Note, Progress
 from splatkit.ingest.candidates import Candidate, Climb
-from splatkit.ingest.child import run_mapper
+from splatkit.ingest.child import memory_for_mapper, run_mapper
 from splatkit.ingest.config import IngestConfig
+from splatkit.ingest.cost import in_words, threads_within
 from splatkit.ingest.doubts import LENS_DOUBTS, doubts_about
 from splatkit.ingest.geography import Place
 from splatkit.ingest.judge import judge
 from splatkit.ingest.matches import read_descriptors, read_focals, read_pairs
 from splatkit.ingest.merge import joined_model
-from splatkit.ingest.pairs import ALL_PAIRS_UP_TO, all_pairs, likeness_of, neighbour_pairs
+from splatkit.ingest.pairs import (
+    ALL_PAIRS_UP_TO,
+    NEIGHBOURS_FIRST_ABOVE,
+    all_pairs,
+    likeness_of,
+    neighbour_pairs,
+)
 from splatkit.ingest.prepare import DEFAULT_FOCAL, Prepared, camera_groups
 from splatkit.io.colmap import read_model
 from splatkit.io.files import write_json, write_text
 
-NEIGHBOURS_FIRST_ABOVE = 30
-"""Photos; of more only neighbours are matched at first, all pairs when that is not enough."""
 MANY_PHOTOS = 150
 """Above this a few photos without a place are not worth doing everything again."""
 FEW_LOST = 0.05
@@ -46,9 +51,17 @@ _MAPPER_NAMES = {
 
 
 def climb(
-    work: Path, prepared: list[Prepared], config: IngestConfig, video: bool
+    work: Path, prepared: list[Prepared], config: IngestConfig, video: bool, closer_seconds: float
 ) -> Generator[Event, None, Climb]:
-    """Try rung after rung until all photos have a place that nothing speaks against."""
+    """Try rung after rung until all photos have a place that nothing speaks against.
+
+    Args:
+        work: receives a folder for each attempt.
+        prepared: the photos, with copies in ``work``.
+        config: numbers of features, threads, seed.
+        video: whether the photos are frames of videos, in the order of their names.
+        closer_seconds: what finer features are expected to take.
+    """
     state = Climb(work, prepared, config, video)
     if NEIGHBOURS_FIRST_ABOVE < len(prepared) <= ALL_PAIRS_UP_TO:
         yield from _match(state, "near")
@@ -77,7 +90,8 @@ def climb(
                 break
     if state.hopeful and not _few(len(state.hopeful), len(prepared)):
         yield Note(
-            f"Photos without a sure place: {len(state.hopeful)}; looking closer, which takes longer"
+            f"Photos without a sure place: {len(state.hopeful)}; looking closer, which takes about "
+            f"{in_words(closer_seconds)}"
         )
         yield from _match(state, "fine")
         for mapper in ("incremental", "at_once", "relaxed"):
@@ -147,16 +161,19 @@ def _write_job(state: Climb, attempt: str) -> Path:
     folder = state.work / attempt
     folder.mkdir(parents=True, exist_ok=True)
     earlier = "near" if attempt == "plain" else "plain"
+    copies = [(photo.width, photo.height) for photo in state.prepared]
+    threads, memory = state.config.threads or os.cpu_count() or 1, memory_for_mapper()
     write_json(
         folder / "job.json",
         {
             "cameras": camera_groups(state.prepared),
             "max_features": state.config.max_features,
             "fine": attempt == "fine",
-            "threads": state.config.threads or os.cpu_count() or 1,
+            "threads": threads if memory is None else threads_within(memory, copies, threads),
             "seed": state.config.seed,
             "default_focal": DEFAULT_FOCAL,
-            "matches_from": str((state.work / earlier / "database.db").resolve()),
+            # Seen from the job's own folder, which may be moved.
+            "matches_from": f"../{earlier}/database.db",
         },
     )
     return folder

@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 from splatkit.core import Event, Note, SplatkitError
 from splatkit.ingest.candidates import Candidate
-from splatkit.ingest.capture import Capture
+from splatkit.ingest.capture import FEWEST, Capture
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.cost import estimate
+from splatkit.ingest.cost import estimate, in_words
 from splatkit.ingest.judge import without
 from splatkit.ingest.ladder import climb
 from splatkit.ingest.placing import PLACING_FILE, save_placing
@@ -20,7 +19,6 @@ from splatkit.ingest.reasons import reasons_for
 from splatkit.ingest.sources import Cameras, Posed, Source
 from splatkit.ingest.twins import find_twins
 
-_FEWEST = 3
 _SHOOT = (
     "take photos from many positions, each overlapping the last by two thirds, of a scene that "
     "holds still and has texture"
@@ -49,21 +47,22 @@ def place_cameras(
     missing |= {name: f"duplicate: the same picture as {other}" for name, other in twins.items()}
     names = [name for name in source.names if name not in twins]
     prepared = yield from prepare_photos(folder, names, work, config, missing, source.masks)
-    if len(prepared) < _FEWEST:
+    if len(prepared) < FEWEST:
         raise SplatkitError(
-            f"{folder}: expected at least {_FEWEST} readable photos of one scene, got "
+            f"{folder}: expected at least {FEWEST} readable photos of one scene, got "
             f"{len(prepared)}; 20 or more are needed for a good result: {_SHOOT}"
         )
     capture = yield from _expect(prepared, missing, twins, work, config)
-    found = yield from climb(work, prepared, config, video=source.kind == "video")
+    closer = capture.cost.fine_seconds
+    found = yield from climb(work, prepared, config, source.kind == "video", closer)
     best = found.best
-    if best is None or len(best.verdict.trusted) < _FEWEST:
+    if best is None or len(best.verdict.trusted) < FEWEST:
         raise SplatkitError(
             f"none of the {len(prepared)} photos could be placed: they share too few details; "
             f"{_SHOOT}"
         )
     missing |= reasons_for(found)
-    save_placing(found, capture, work.parent / PLACING_FILE)
+    save_placing(found, capture.as_json(), work.parent / PLACING_FILE)
     return _cameras(folder, prepared, best, missing)
 
 
@@ -73,8 +72,8 @@ def _expect(
     twins: dict[str, str],
     work: Path,
     config: IngestConfig,
-) -> Generator[Event, None, dict[str, Any]]:
-    """Say what the photos are like and how long the work will take; returns it for the report."""
+) -> Generator[Event, None, Capture]:
+    """Say what the photos are like and how long the work will take."""
     cost = estimate(
         [(photo.width, photo.height) for photo in prepared],
         [(photo.info.width, photo.info.height) for photo in prepared],
@@ -88,14 +87,15 @@ def _expect(
         cost,
         shutil.disk_usage(work).free,
     )
-    for line in capture.advice:
+    obstacle = [capture.obstacle] if capture.obstacle is not None else []
+    for line in (*obstacle, *capture.advice):
         yield Note(line, warning=True)
-    minutes = max(1, round(cost.seconds / 60))
     yield Note(
-        f"Expected: about {minutes} min, {cost.memory_bytes / 1e9:.1f} GB of memory and "
-        f"{cost.disk_bytes / 1e9:.1f} GB of the disk; more where photos are hard to place"
+        f"Expected: about {in_words(cost.seconds)}, {cost.memory_bytes / 1e9:.1f} GB of memory and "
+        f"{cost.disk_bytes / 1e9:.1f} GB of the disk; photos that are hard to place take another "
+        f"{in_words(cost.fine_seconds)}"
     )
-    return capture.as_json()
+    return capture
 
 
 def _cameras(

@@ -17,6 +17,8 @@ import numpy as np
 
 from splatkit.ingest.geography import Place, east_north_up
 
+NEIGHBOURS_FIRST_ABOVE = 30
+"""Photos; of more only neighbours are matched at first, all pairs when that is not enough."""
 ALL_PAIRS_UP_TO = 100
 """Photos; of more each is matched with its neighbours alone."""
 FOLLOWING = 6
@@ -25,6 +27,8 @@ NEAR = 14
 """Neighbours by GPS."""
 ALIKE = 14
 """Neighbours by likeness."""
+_USUAL_NEIGHBOURS = 8
+"""Pairs that ``neighbour_pairs`` finds for a photo: most that look alike do so mutually."""
 _WORDS = 64
 _TRAINING = 40_000
 _ROUNDS = 12
@@ -34,6 +38,16 @@ _FEWEST_WITH_GPS = 0.8
 def all_pairs(count: int) -> list[tuple[int, int]]:
     """Every pair of ``count`` photos."""
     return list(itertools.combinations(range(count), 2))
+
+
+def expected_pairs(count: int) -> tuple[int, int]:
+    """About how many pairs of ``count`` photos are matched at first, and when that is too few."""
+    every = count * (count - 1) // 2
+    near = min(every, _USUAL_NEIGHBOURS * count)
+    return (
+        near if count > NEIGHBOURS_FIRST_ABOVE else every,
+        near if count > ALL_PAIRS_UP_TO else every,
+    )
 
 
 def neighbour_pairs(

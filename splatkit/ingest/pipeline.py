@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -18,7 +19,7 @@ from splatkit.ingest.mapping import place_cameras
 from splatkit.ingest.metres import check_scale_options
 from splatkit.ingest.placing import PLACING_FILE
 from splatkit.ingest.report_part import REPORT_FILE, write_report
-from splatkit.ingest.sources import Source, find_source
+from splatkit.ingest.sources import Cameras, Source, find_source
 from splatkit.ingest.split import choose_held_out
 from splatkit.io.camera_files import write_cameras
 from splatkit.io.files import read_json, remove_leftovers, write_json
@@ -61,7 +62,7 @@ def ingest(
         found = yield from _frames(found, out, config)
     check_scale_options(config.scale_distance, config.marker, found.names)
     held_out = choose_held_out(found.names, config, found.held_out)
-    state = _state(source, found, held_out, config)
+    state = _state(found, held_out, config)
     if _is_current(out, state):
         yield Note(f"{out}: the scene is there already and its photos have not changed")
         return out
@@ -137,10 +138,11 @@ def _claim(out: Path) -> None:
     write_json(out / STATE_FILE, {})
 
 
-def _state(
-    source: Path, found: Source, held_out: frozenset[str], config: IngestConfig
-) -> dict[str, Any]:
-    """All that the result depends on, in values that JSON can hold."""
+def _state(found: Source, held_out: frozenset[str], config: IngestConfig) -> dict[str, Any]:
+    """All that the result depends on, in values that JSON can hold.
+
+    Where the photos and the scene lie is not among it: folders may be moved.
+    """
     files = []
     for name in (*found.names, *found.masks.values()):
         path = found.folder / name
@@ -154,14 +156,24 @@ def _state(
     }
     return {
         "work": {
-            "source": str(source.resolve()),
             "kind": found.kind,
             "photos": files,
+            "cameras": _digest(found.cameras) if found.cameras is not None else None,
             "settings": {name: str(getattr(config, name)) for name in _COSTLY},
         },
         "held_out": sorted(held_out),
         "settings": settings,
     }
+
+
+def _digest(cameras: Cameras) -> str:
+    """What cameras that came with the photos say, in short."""
+    digest = hashlib.sha256()
+    for posed in cameras.posed:
+        digest.update(repr((posed.name, posed.lens, posed.upright)).encode())
+        digest.update(posed.camera_from_source.tobytes())
+    digest.update(cameras.points.tobytes())
+    return digest.hexdigest()
 
 
 def _is_current(out: Path, state: dict[str, Any]) -> bool:

@@ -14,6 +14,7 @@ import torch
 
 from splatkit import __version__
 from splatkit.core import Event
+from splatkit.core.memory import total_memory_bytes
 from splatkit.train.events import StageDone
 
 T = TypeVar("T")
@@ -52,32 +53,6 @@ def gpu_figures(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device),
         "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(device),
     }
-
-
-def total_memory_bytes() -> int | None:
-    """Physical memory, or the container's limit where that is lower; None where untold."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
-    limit = _number_in(Path("/sys/fs/cgroup/memory.max"))
-    return total if limit is None else min(total, limit)
-
-
-def available_memory_bytes() -> int | None:
-    """Memory that is free for this process now; None where the system does not tell."""
-    free = None
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        return None
-    limit = _number_in(Path("/sys/fs/cgroup/memory.max"))
-    used = _number_in(Path("/sys/fs/cgroup/memory.current"))
-    if free is not None and limit is not None and used is not None:
-        free = min(free, max(0, limit - used))
-    return free
 
 
 def resident_bytes() -> int | None:
@@ -131,11 +106,3 @@ def timed(stage: str, work: Generator[Event, None, T]) -> Generator[Event, None,
 
 def _larger(first: int | None, second: int | None) -> int | None:
     return max(filter(None, (first, second)), default=None)
-
-
-def _number_in(path: Path) -> int | None:
-    """The whole number that a file of the system holds; None for "max" or no such file."""
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from splatkit.core import Event, Note, Scene, SplatkitError
+from splatkit.core.memory import available_memory_bytes
 from splatkit.core.sh import count_from_degree
 from splatkit.train.config import TrainConfig
-from splatkit.train.machine import available_memory_bytes
 from splatkit.train.photo_store import room_for_photos
 
 _CPU = torch.device("cpu")

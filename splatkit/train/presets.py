@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from splatkit.core.memory import total_memory_bytes
 from splatkit.core.sh import count_from_degree
 from splatkit.train.config import PRESETS, TrainConfig
-from splatkit.train.machine import total_memory_bytes
 from splatkit.train.memory import PROGRAM, bytes_per_gaussian
 
 KNOWN_THREADS = 2

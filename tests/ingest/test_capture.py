@@ -10,7 +10,7 @@ from PIL import Image
 from splatkit.cli import main
 from splatkit.core import SplatkitError, drain
 from splatkit.ingest import IngestConfig, check, describe
-from splatkit.ingest.cost import estimate
+from splatkit.ingest.cost import estimate, in_words, threads_within
 from splatkit.io.images import read_image
 from tests.ingest.corner import write_photos
 
@@ -47,13 +47,23 @@ def test_faults_are_found(photos, tmp_path):
 
 def test_the_command_prints_text_or_json_and_writes_nothing(photos, capsys):
     assert main(["ingest", str(photos), "--check"]) == 0
-    assert "min to find the cameras" in capsys.readouterr().out
+    assert "to find the cameras" in capsys.readouterr().out
     assert main(["ingest", str(photos), "--check", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["photos"] == 8
     assert told["blurred"] == []
     assert told["minutes"] >= 0
     assert sorted(path.name for path in photos.parent.iterdir()) == ["photos"]
+
+
+def test_photos_that_cannot_become_a_scene_end_the_check_with_an_error(tmp_path, capsys):
+    write_photos(tmp_path / "two", 2)
+    assert main(["ingest", str(tmp_path / "two"), "--check"]) == 1
+    told = capsys.readouterr()
+    assert "photos" in told.out
+    assert "expected at least 3 readable photos of one scene, got 2; take" in told.err
+    assert main(["ingest", str(tmp_path / "two"), "--check", "--json"]) == 1
+    assert "got 2" in json.loads(capsys.readouterr().out)["obstacle"]
 
 
 def test_without_an_output_folder_the_command_says_what_it_wants(photos, capsys):
@@ -73,12 +83,24 @@ def test_exposure_that_differs_is_said(photos):
     assert any("exposure" in line for line in capture.advice)
 
 
+def test_threads_are_as_many_as_find_room_in_memory():
+    copies = [(1600, 1200)] * 3
+    assert threads_within(64_000_000_000, copies, 8) == 8
+    assert 1 < threads_within(2_000_000_000, copies, 64) < 8
+    assert threads_within(1, copies, 8) == 1
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1, "10 s"), (44, "40 s"), (100, "2 min")])
+def test_durations_are_said_as_exactly_as_they_are_known(seconds, words):
+    assert in_words(seconds) == words
+
+
 def test_nothing_to_look_at(tmp_path):
     with pytest.raises(SplatkitError, match="expected photos"):
         drain(check(tmp_path))
     (tmp_path / "a.jpg").write_text("words")
     capture = drain(check(tmp_path))
-    assert "0 readable photos are too few" in describe(capture)
+    assert "got 0" in (capture.obstacle or "")
 
 
 def test_more_work_costs_more():
@@ -86,5 +108,5 @@ def test_more_work_costs_more():
     many = estimate([(1000, 750)] * 80, [(4000, 3000)] * 80, IngestConfig(threads=2))
     assert many.disk_bytes == pytest.approx(4 * few.disk_bytes, rel=0.01)
     assert many.memory_bytes > few.memory_bytes
-    assert 0 < few.seconds < 3600
+    assert 0 < few.seconds < few.fine_seconds < 3600
     assert estimate([], [], IngestConfig()).disk_bytes == 0

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from splatkit.core import Note, Progress, SplatkitError, drain
-from splatkit.ingest import IngestConfig, ingest
+from splatkit.ingest import IngestConfig, child, ingest
 from splatkit.ingest.child import run_mapper
 from splatkit.ingest.judge import judge
 from splatkit.ingest.matches import read_pairs
@@ -90,7 +90,7 @@ def test_without_stated_focal_lengths_the_cameras_are_found_again(placed):
     folder = plain.with_name("free")
     folder.mkdir()
     job = json.loads((plain / "job.json").read_text())
-    write_json(folder / "job.json", {**job, "matches_from": str(plain / "database.db")})
+    write_json(folder / "job.json", {**job, "matches_from": "../plain/database.db"})
     drain(run_mapper(folder, "forget_focal", "incremental"))
     model = read_model(folder / "incremental" / "0")
     assert len(judge(model, read_pairs(folder / "database.db")).trusted) == COUNT
@@ -116,13 +116,18 @@ def test_stopped_in_the_child_it_ends_and_goes_on(tmp_path):
     work.close()
     assert children
     assert not any(_alive(child) for child in children)
+    # Moved elsewhere, the work goes on as well.
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("photos", "out"):
+        (tmp_path / name).rename(moved / name)
     features = [
         event.done
-        for event in ingest(tmp_path / "photos", tmp_path / "out", CONFIG)
+        for event in ingest(moved / "photos", moved / "out", CONFIG)
         if isinstance(event, Progress) and event.stage == "Finding features"
     ]
     assert features == [COUNT]  # nothing was looked for a second time
-    assert len(load_scene(tmp_path / "out").photos) == COUNT
+    assert len(load_scene(moved / "out").photos) == COUNT
 
 
 def test_the_child_ends_with_its_parent(tmp_path):
@@ -162,6 +167,17 @@ def test_a_crash_of_the_mapper_is_one_line(tmp_path):
         drain(ingest(tmp_path / "photos", tmp_path / "out", CONFIG))
     assert "\n" not in str(caught.value)
     assert "mapper.log" in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="memory is bounded on Linux")
+def test_more_memory_than_is_free_is_not_taken(tmp_path, monkeypatch):
+    write_photos(tmp_path / "photos", 3)
+    monkeypatch.setattr(child, "memory_for_mapper", lambda: 1_000_000)
+    monkeypatch.setattr(child, "_HEARTBEAT_SECONDS", 0.01)
+    with pytest.raises(SplatkitError, match=r"more than the 0\.0 GB of memory") as caught:
+        drain(ingest(tmp_path / "photos", tmp_path / "out", CONFIG))
+    assert "\n" not in str(caught.value)
+    assert not _children()
 
 
 def test_two_photos_are_too_few(tmp_path):

@@ -207,6 +207,11 @@ def test_finished_work_is_used_again_and_changed_photos_are_not(tmp_path):
     events = list(ingest(tmp_path / "p", tmp_path / "out"))
     assert any(isinstance(event, Note) and "already" in event.text for event in events)
     assert (out / "scene.json").stat().st_mtime_ns == before
+    poses[1, :3, 3] += 0.1
+    shutil.rmtree(tmp_path / "p" / "sparse")
+    write_colmap(tmp_path / "p" / "sparse", poses)
+    drain(ingest(tmp_path / "p", tmp_path / "out"))
+    assert (out / "scene.json").stat().st_mtime_ns != before
     Image.new("RGB", SIZE, (9, 9, 9)).save(tmp_path / "p" / "images" / "01.jpg")
     drain(ingest(tmp_path / "p", tmp_path / "out"))
     assert read_image(load_scene(out).photos[1].path).max() <= 10
