@@ -25,6 +25,7 @@ from splatkit.export.prepare import (
     cameras_turned,
     cropped,
     laid_out,
+    mesh_turned,
     turned,
     writer_attempts,
 )
@@ -34,12 +35,15 @@ from splatkit.export.tour import tour_of
 from splatkit.io import write_json
 from splatkit.io.images import fit_within
 from splatkit.io.registry import Format
+from splatkit.mesh.physics import read_collision
 from splatkit.render.paths import circle
 
 CHECK_VIEWS = 4
 """Around the scene, and as many of the photos' cameras."""
 CHECK_SIZE = (320, 240)
 SIDECAR = ".check.json"
+COLLISION_FILE = Path("mesh", "surface_collision.glb")
+"""In a run folder: what ``splatkit mesh RUN --collision`` writes."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def export_scene(
     opened = open_scene(source)
     yield Progress("Exporting", 1, 4, "preparing")
     scene = prepared(opened, options)
-    pages = _for_pages(opened, form, options)
+    beside = yield from _beside(opened, form, options)
     with staged(target) as temporary, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         yield Progress("Exporting", 2, 4, f"writing {target.name}")
@@ -88,7 +92,7 @@ def export_scene(
         try:
             for last, keywords in enumerate(attempts, 1 - len(attempts)):
                 assert form.write is not None
-                form.write(laid_out(scene, form, program), temporary, **keywords, **pages)
+                form.write(laid_out(scene, form, program), temporary, **keywords, **beside)
                 if not options.check:
                     break
                 yield Progress("Exporting", 3, 4, "comparing")
@@ -195,11 +199,22 @@ def photo_cameras(opened: OpenScene, most: int, long_side: int) -> Cameras | Non
     return cameras[torch.linspace(0, len(cameras) - 1, number).round().long()]
 
 
-def _for_pages(opened: OpenScene, form: Format, options: ExportOptions) -> dict[str, Any]:
-    """Views and a walk, for formats that carry them beside the scene."""
-    if "tour" not in form.options:
+def _beside(
+    opened: OpenScene, form: Format, options: ExportOptions
+) -> Generator[Event, None, dict[str, Any]]:
+    """What a format carries beside the scene: views and a walk, or a mesh for physics."""
+    if "tour" in form.options:
+        return {"tour": tour_of(opened, options)}
+    file = None if opened.run is None else opened.run / COLLISION_FILE
+    if "collision" not in form.options or file is None or not file.is_file():
         return {}
-    return {"tour": tour_of(opened, options)}
+    if options.crop is not None:
+        yield Note(f"{file}: left out, for it is not cropped")
+        return {}
+    found = read_collision(file)
+    shapes = [mesh_turned(shape, options) for shape in found.pieces or (found.closed,)]
+    yield Note(f"{file}: attached for physics")
+    return {"collision": shapes}
 
 
 def _notes(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splatkit.core import Cameras, Gaussians, UsageError
+from splatkit.core import Cameras, Gaussians, Triangles, UsageError
 from splatkit.core.sh import MAX_DEGREE, count_from_degree
 from splatkit.core.similarity import transformed
 from splatkit.edit.placement import AXES, turn_between
@@ -37,6 +37,8 @@ class ExportOptions:
     """Turn by these degrees about x, then y, then z."""
     scale: float = 1.0
     """Make the scene so many times larger, about its origin."""
+    origin: tuple[float, float, float] | None = None
+    """The point that becomes the origin, in the scene's axes and units after all that."""
     sh_degree: int | None = None
     """Drop harmonics above this degree, 0 to 4."""
     target: str | None = None
@@ -87,20 +89,35 @@ def cropped(gaussians: Gaussians, crop: tuple[float, ...]) -> Gaussians:
 
 def turned(gaussians: Gaussians, options: ExportOptions) -> Gaussians:
     """The scene turned, scaled and with fewer harmonics, as the options say."""
-    turn = rotation_of(options)
-    if turn is not None or options.scale != 1:
-        gaussians = transformed(gaussians, turn, options.scale)
+    turn, shift = rotation_of(options), shift_of(options)
+    if turn is not None or shift is not None or options.scale != 1:
+        gaussians = transformed(gaussians, turn, options.scale, shift)
     if options.sh_degree is not None:
         gaussians = replace(gaussians, sh=gaussians.sh[:, : count_from_degree(options.sh_degree)])
     return gaussians
 
 
+def mesh_turned(triangles: Triangles, options: ExportOptions) -> Triangles:
+    """A mesh of the scene, where the ``turned`` scene is."""
+    turn, shift = rotation_of(options), shift_of(options)
+    places = triangles.vertices.double()
+    if turn is not None:
+        places = places @ turn.mT
+    places = places * options.scale
+    if shift is not None:
+        places = places + shift
+    return replace(triangles, vertices=places.to(triangles.vertices.dtype))
+
+
 def cameras_turned(cameras: Cameras, options: ExportOptions) -> Cameras:
     """Cameras that see of the ``turned`` scene what they saw before."""
-    turn = rotation_of(options)
+    turn, shift = rotation_of(options), shift_of(options)
     moved = cameras.viewmats.double().clone()
     moved[:, :3, 3] *= options.scale
-    return seen_in(replace(cameras, viewmats=moved), torch.eye(3) if turn is None else turn)
+    seen = seen_in(replace(cameras, viewmats=moved), torch.eye(3) if turn is None else turn)
+    if shift is not None:
+        seen.viewmats[:, :3, 3] -= seen.viewmats[:, :3, :3] @ shift
+    return seen
 
 
 def seen_in(cameras: Cameras, turn: Tensor) -> Cameras:
@@ -174,6 +191,11 @@ def rotation_of(options: ExportOptions) -> Tensor | None:
     for axis, degrees in enumerate(options.rotate or ()):
         turn = _about(axis, math.radians(degrees)) @ turn
     return turn
+
+
+def shift_of(options: ExportOptions) -> Tensor | None:
+    """[3] float64 what is added to every place last; None where nothing moves."""
+    return None if options.origin is None else -torch.tensor(options.origin, dtype=torch.float64)
 
 
 def _about(axis: int, angle: float) -> Tensor:

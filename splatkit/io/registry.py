@@ -113,6 +113,7 @@ FORMATS: tuple[Format, ...] = (
         holds=usd.ZIP_MARK,
         max_degree=usd.MAX_DEGREE,
         axes="RFU",
+        options=("collision",),
     ),
     Format(
         "usda",
@@ -123,6 +124,7 @@ FORMATS: tuple[Format, ...] = (
         usd.info,
         max_degree=usd.MAX_DEGREE,
         axes="RFU",
+        options=("collision",),
     ),
     Format(
         "usdc",
@@ -133,6 +135,7 @@ FORMATS: tuple[Format, ...] = (
         usd.info,
         max_degree=usd.MAX_DEGREE,
         axes="RFU",
+        options=("collision",),
     ),
     Format(
         "usd",
@@ -143,6 +146,7 @@ FORMATS: tuple[Format, ...] = (
         usd.info,
         max_degree=usd.MAX_DEGREE,
         axes="RFU",
+        options=("collision",),
     ),
     Format(
         "sog",

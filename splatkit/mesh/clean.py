@@ -66,6 +66,12 @@ def without_crumbs(triangles: Triangles, least_share: float) -> Triangles:
     return triangles.selected(total[piece] >= least_share * areas.sum())
 
 
+def welded(triangles: Triangles) -> Triangles:
+    """Vertices and faces, one vertex a place: textures double them along their seams."""
+    places, same = triangles.vertices.unique(dim=0, return_inverse=True)
+    return Triangles(places, same[triangles.faces.long()].int())
+
+
 def manifold(triangles: Triangles) -> Triangles:
     """Without triangles that are degenerate, doubled, or too many at an edge (smallest first)."""
     faces = triangles.faces

@@ -19,7 +19,7 @@ from splatkit.io import mesh_glb, read_gaussians, write_json
 from splatkit.io.files import read_json
 from splatkit.io.scene import load_scene
 from splatkit.mesh.atlas import unwrapped
-from splatkit.mesh.clean import decimated, edges_of, manifold
+from splatkit.mesh.clean import decimated, edges_of, manifold, welded
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.paint import painted
 from splatkit.mesh.physics import Collision, make_collision
@@ -70,13 +70,8 @@ def make_mesh(
     output = Path(run) / "mesh" / f"{options.mode}.glb" if output is None else Path(output)
     if output.suffix.lower() != ".glb":
         raise UsageError(f"{output}: expected a name ending in .glb")
-    get_backend(options.backend)
-    scene, gaussians, config = _opened(Path(run))
-    sizes = (config.picture_size, scene.background, config.threads, config.masks)
-    views = yield from load_views(scene.training_photos, *sizes)
-    held_out = yield from load_views(scene.held_out_photos, *sizes)
-    background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
-    job = _Job(gaussians, views, background, options, start)
+    job, held_out = yield from _begun(Path(run), options, start)
+    background = job.background
     if options.mode == "splats":
         made, levels = (yield from _splats(job)), []
     else:
@@ -93,14 +88,14 @@ def make_mesh(
         extras={"splatkit": __version__},
     )
     again = mesh_glb.read(output)
-    stats = facts_of(made) | _compared(made, again, held_out or views, background)
+    stats = facts_of(made) | _compared(made, again, held_out or job.views, background)
     stats |= {
         "bytes": output.stat().st_size,
         "seconds": time.monotonic() - start,
         "machine": describe_machine(),
         "compared_with": "held-out photos" if held_out else "all photos",
         "mode": options.mode,
-        "levels": _write_levels(levels, output, options, held_out or views, background),
+        "levels": _write_levels(levels, output, options, held_out or job.views, background),
         "collision": None if shape is None else _write_shape(shape, output),
         "seed": options.seed,
         "version": __version__,
@@ -115,6 +110,27 @@ def make_mesh(
     return MeshMade(output, stats)
 
 
+def make_levels(
+    run: Path, surface: Path, options: MeshOptions
+) -> Generator[Event, None, list[dict[str, Any]]]:
+    """Make the levels of detail of a surface that is there already, beside it.
+
+    Args:
+        run: the run folder that the surface was made of.
+        surface: its ``.glb``.
+        options: effort, and the shares.
+
+    Returns:
+        Facts of each, as in the file that ends in ``.json``.
+
+    Raises:
+        UsageError, SplatkitError: as ``make_mesh``, or the surface cannot be read.
+    """
+    job, held_out = yield from _begun(Path(run), options, time.monotonic())
+    levels = yield from _levels(job, welded(mesh_glb.read(surface)))
+    return _write_levels(levels, surface, options, held_out or job.views, job.background)
+
+
 @dataclass(frozen=True)
 class _Job:
     """What both products are made of."""
@@ -125,6 +141,19 @@ class _Job:
     options: MeshOptions
     start: float
     """When the work began, by the monotonic clock."""
+
+
+def _begun(
+    run: Path, options: MeshOptions, start: float
+) -> Generator[Event, None, tuple[_Job, list[View]]]:
+    """A run opened, and its held-out photos."""
+    get_backend(options.backend)
+    scene, gaussians, config = _opened(run)
+    sizes = (config.picture_size, scene.background, config.threads, config.masks)
+    views = yield from load_views(scene.training_photos, *sizes)
+    held_out = yield from load_views(scene.held_out_photos, *sizes)
+    background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
+    return _Job(gaussians, views, background, options, start), held_out
 
 
 def _surface(job: _Job) -> Generator[Event, None, tuple[Triangles, list[Triangles]]]:
@@ -138,13 +167,18 @@ def _surface(job: _Job) -> Generator[Event, None, tuple[Triangles, list[Triangle
         backend=options.backend,
     )
     whole = yield from _colored(job, bare, effort.texture_side, effort.paint_steps)
-    warp = warp_of([view.camera for view in job.views])
+    return whole, (yield from _levels(job, bare))
+
+
+def _levels(job: _Job, bare: Triangles) -> Generator[Event, None, list[Triangles]]:
+    """The levels of detail of a surface without colours, with colours of their own."""
+    effort, warp = job.options.effort, warp_of([view.camera for view in job.views])
     levels = []
-    for level, share in enumerate(options.lods, 1):
+    for level, share in enumerate(job.options.lods, 1):
         coarse = manifold(decimated(bare, max(4, round(share * len(bare))), warp))
         side = max(64, effort.texture_side >> level)
         levels.append((yield from _colored(job, coarse, side, effort.paint_steps // 2)))
-    return whole, levels
+    return levels
 
 
 def _colored(
@@ -223,8 +257,7 @@ def _write_shape(shape: Collision, output: Path) -> dict[str, Any]:
 
 def facts_of(triangles: Triangles) -> dict[str, Any]:
     """Counts of a mesh; positions that vertices share count once, as seams of textures do."""
-    _, same = triangles.vertices.unique(dim=0, return_inverse=True)
-    _, _, number = edges_of(same[triangles.faces.long()])
+    _, _, number = edges_of(welded(triangles).faces)
     return {
         "triangles": len(triangles),
         "vertices": len(triangles.vertices),
