@@ -397,6 +397,7 @@ SK_GLOBAL(BLEND_ADJ_THREADS, ADJ_BLOCKS) blend_adj(const BlendAdjParams p) {
           s.rest[place] = rest;
         }
       }
+      __syncwarp();
       touched = __ballot_sync(FULL_WARP, blended);
       if (blended) {
         float result[SLOT];

@@ -158,10 +158,14 @@ SK_DEVICE unsigned block_sum_before(unsigned value, unsigned *warp_sums, unsigne
 // take their numbers by ticket, so whoever is waited for is already running.
 constexpr unsigned STATE_OWN = 1u << 30, STATE_ALL = 2u << 30, STATE_VALUE = STATE_OWN - 1;
 
+// The sum of two sums, or STATE_VALUE where that is less: what is too large for a state stays so.
+SK_DEVICE unsigned saturated_sum(unsigned a, unsigned b) { return min(a + b, STATE_VALUE); }
+
 // To be called by one whole warp of a block; the sum over the blocks before it.
 SK_DEVICE unsigned look_back(unsigned *states, int block, unsigned total) {
   const int lane = lane_id();
   unsigned before = 0;
+  total = min(total, STATE_VALUE);
   if (block > 0) {
     if (lane == 0) store_shared_state(states + block, STATE_OWN | total);
     for (int last = block - 1; last >= 0; last -= WARP) {
@@ -172,12 +176,14 @@ SK_DEVICE unsigned look_back(unsigned *states, int block, unsigned total) {
       } while (__any_sync(FULL_WARP, state < STATE_OWN));
       const unsigned ends = __ballot_sync(FULL_WARP, state >= STATE_ALL);
       // Lanes up to the nearest block that knows the whole sum.
-      const bool counts = ends == 0 || lane < __ffs((int)ends);
-      before = min(before + warp_sum(counts ? state & STATE_VALUE : 0u), STATE_VALUE);
+      unsigned sum = ends == 0 || lane < __ffs((int)ends) ? state & STATE_VALUE : 0u;
+      for (int step = 16; step > 0; step >>= 1)
+        sum = saturated_sum(sum, __shfl_xor_sync(FULL_WARP, sum, step));
+      before = saturated_sum(before, sum);
       if (ends) break;
     }
   }
-  if (lane == 0) store_shared_state(states + block, STATE_ALL | min(before + total, STATE_VALUE));
+  if (lane == 0) store_shared_state(states + block, STATE_ALL | saturated_sum(before, total));
   return before;
 }
 

@@ -25,10 +25,14 @@ SK_DEVICE unsigned digit_of(unsigned key, int pass) { return key >> (8 * pass) &
 
 }  // namespace SK_ISA
 
-// How often each digit of each pass occurs.
+// How often each digit of each pass occurs. Depths share their upper digits, so neighbouring lanes
+// count in copies of their own and wait for each other less.
 SK_GLOBAL(SORT_THREADS) sort_histogram(const SortParams p) {
-  __shared__ unsigned histogram[SORT_MAX_PASSES * SORT_DIGITS];
-  for (int i = threadIdx.x; i < p.passes * SORT_DIGITS; i += SORT_THREADS) histogram[i] = 0;
+  constexpr int copies = 4;
+  __shared__ unsigned histogram[SORT_MAX_PASSES * SORT_DIGITS * copies];
+  unsigned *own = histogram + threadIdx.x % copies;
+  for (int i = threadIdx.x; i < p.passes * SORT_DIGITS * copies; i += SORT_THREADS)
+    histogram[i] = 0;
   __syncthreads();
   const unsigned count = *p.count;
   const Key *keys = (const Key *)p.keys_in;
@@ -36,11 +40,15 @@ SK_GLOBAL(SORT_THREADS) sort_histogram(const SortParams p) {
        i += gridDim.x * SORT_THREADS) {
     const unsigned key = keys[i];
     for (int pass = 0; pass < p.passes; ++pass)
-      atomicAdd(histogram + pass * SORT_DIGITS + digit_of(key, pass), 1u);
+      atomicAdd(own + (pass * SORT_DIGITS + digit_of(key, pass)) * copies, 1u);
   }
   __syncthreads();
-  for (int i = threadIdx.x; i < p.passes * SORT_DIGITS; i += SORT_THREADS)
-    if (histogram[i]) atomicAdd(p.histograms + i, histogram[i]);
+  for (int i = threadIdx.x; i < p.passes * SORT_DIGITS; i += SORT_THREADS) {
+    unsigned sum = 0;
+#pragma unroll
+    for (int copy = 0; copy < copies; ++copy) sum += histogram[i * copies + copy];
+    if (sum) atomicAdd(p.histograms + i, sum);
+  }
 }
 
 SK_GLOBAL(SORT_THREADS) sort_pass(const SortParams p) {
