@@ -19,8 +19,11 @@ Gradients with respect to records have the same layout; the extents carry none.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from torch import Tensor
+
+from splatkit.core import Cameras, Gaussians
 
 RECORD_SIZE = 12
 MEANS2D = slice(0, 2)
@@ -29,6 +32,7 @@ OPACITIES = 5
 COLORS = slice(6, 9)
 DEPTHS = 9
 EXTENTS = slice(10, 12)
+_Splats = TypeVar("_Splats", bound="ScreenSplats")
 
 
 @dataclass
@@ -47,6 +51,20 @@ class ScreenSplats:
     """Image width, pixels."""
     height: int
     """Image height, pixels."""
+
+    @classmethod
+    def of(
+        cls: type[_Splats],
+        gaussians: Gaussians,
+        cameras: Cameras,
+        records: Tensor,
+        gaussian_ids: Tensor,
+        camera_ids: Tensor,
+        **more: Any,
+    ) -> _Splats:
+        """What a projection of ``gaussians`` for ``cameras`` found."""
+        sizes = (len(gaussians), len(cameras), cameras.width, cameras.height)
+        return cls(records, gaussian_ids, camera_ids, *sizes, **more)
 
     def __len__(self) -> int:
         return self.records.shape[0]

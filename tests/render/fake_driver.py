@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from splatkit.render.backends._cuda_compile import Options
 from splatkit.render.backends._cuda_driver import fill
 from splatkit.render.backends._cuda_params import interface, source_root
-from splatkit.render.backends._cuda_raster import HALF_RECORD_FLOATS
+from splatkit.render.backends._cuda_project import HALF_RECORD_FLOATS
 
 NUMBERS = {
     "count": "N",

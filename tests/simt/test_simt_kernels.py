@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from splatkit.render.backends._cuda_compile import options_of
-from splatkit.render.backends._cuda_params import interface
-from splatkit.render.backends._cuda_plan import SortScratch, divided
-from splatkit.render.backends._cuda_raster import sort
+from splatkit.render.backends._cuda_params import divided, interface
+from splatkit.render.backends._cuda_sort import SortScratch, sort
 from tests.simt.driver import SimtDriver
 
 CONSTANTS = interface().constants

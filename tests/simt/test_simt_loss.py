@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from splatkit.render.backends._cuda_update import image_loss
+from splatkit.render.backends._cuda_loss import image_loss
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.torch_ref import TorchReference
 from tests.render.cases import relative_l2

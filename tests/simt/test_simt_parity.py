@@ -12,6 +12,7 @@ from splatkit.core import Gaussians
 from splatkit.render import render
 from splatkit.render.backends import _cuda_ops
 from splatkit.render.backends._cuda_plan import Choice
+from splatkit.render.backends._cuda_work import InstanceRoom
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.backends.cuda import CudaBackend
 from splatkit.render.backends.torch_ref import TorchReference
@@ -118,7 +119,7 @@ def drawn(
             blended = reference.blend(splats, background.to(kind))
         else:
             blended = _cuda_ops.blend(
-                driver, _cuda_ops.InstanceRoom(), choice, splats, background, None, BlendRequest()
+                driver, InstanceRoom(), choice, splats, background, None, BlendRequest()
             )
         (blended.rgb * v_rgb.to(kind)).sum().backward()
         results.append((splats, blended))

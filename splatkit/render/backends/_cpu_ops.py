@@ -14,14 +14,11 @@ from torch import Tensor
 
 from splatkit import _native
 from splatkit.core import Cameras, Gaussians
-from splatkit.core.checks import check
 from splatkit.core.errors import SplatkitError
+from splatkit.render.backends import _blend_function
+from splatkit.render.backends._inputs import check_ids, check_scene, check_splats
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.screen import RECORD_SIZE, Blended, BlendRequest, ScreenSplats
-
-MAX_IMAGE_SIDE = 65535
-"""Pixel numbers are kept in 16 bits."""
-MAX_TOP_K = 32
 
 
 class WorkspacePool:
@@ -55,22 +52,16 @@ POOL = WorkspacePool()
 
 def project(gaussians: Gaussians, cameras: Cameras, options: ProjectOptions) -> ScreenSplats:
     """``Backend.project``."""
-    check(
-        means=(gaussians.means, "N 3"),
-        quats=(gaussians.quats, "N 4"),
-        log_scales=(gaussians.log_scales, "N 3"),
-        logit_opacities=(gaussians.logit_opacities, "N"),
-        sh=(gaussians.sh, "N K 3"),
-        viewmats=(cameras.viewmats, "C 4 4"),
-        Ks=(cameras.Ks, "C 3 3"),
-    )
+    check_scene(gaussians, cameras)
     _check_dtype("means", gaussians.means)
-    if max(cameras.width, cameras.height) > MAX_IMAGE_SIDE:
-        raise SplatkitError(
-            f"cameras: expected images of at most {MAX_IMAGE_SIDE} pixels a side, "
-            f"got {cameras.width}x{cameras.height}"
-        )
-    settings = (
+    settings = projection_settings(gaussians, cameras, options)
+    found = _Project.apply(settings, *gaussians.parameters().values(), cameras.viewmats, cameras.Ks)
+    return ScreenSplats.of(gaussians, cameras, *found)
+
+
+def projection_settings(gaussians: Gaussians, cameras: Cameras, options: ProjectOptions) -> tuple:
+    """What the native projection is told beside tensors."""
+    return (
         cameras.width,
         cameras.height,
         min(options.sh_degree, gaussians.sh_degree),
@@ -78,25 +69,6 @@ def project(gaussians: Gaussians, cameras: Cameras, options: ProjectOptions) -> 
         options.near,
         tuple(options.pixel_offset),
         gaussians.antialiased,
-    )
-    records, gaussian_ids, camera_ids = _Project.apply(
-        settings,
-        gaussians.means,
-        gaussians.quats,
-        gaussians.log_scales,
-        gaussians.logit_opacities,
-        gaussians.sh,
-        cameras.viewmats,
-        cameras.Ks,
-    )
-    return ScreenSplats(
-        records,
-        gaussian_ids,
-        camera_ids,
-        len(gaussians),
-        len(cameras),
-        cameras.width,
-        cameras.height,
     )
 
 
@@ -141,15 +113,6 @@ class _Project(torch.autograd.Function):
         return None, *gradients, None
 
 
-@dataclass(frozen=True)
-class _BlendSettings:
-    """What a blend is told beside tensors that have gradients."""
-
-    splats: ScreenSplats
-    request: BlendRequest
-    smooth_cutoff: bool
-
-
 def blend(
     splats: ScreenSplats,
     background: Tensor,
@@ -158,25 +121,59 @@ def blend(
     smooth_cutoff: bool,
 ) -> Blended:
     """``Backend.blend``; ``smooth_cutoff`` is for tests in float64, see ``TorchReference``."""
-    sizes = check(records=(splats.records, "M 12"), background=(background, "C 3"))
+    check_splats(splats, background, channels, request)
     _check_dtype("records", splats.records)
-    if sizes["C"] != splats.num_cameras:
-        raise SplatkitError(
-            f"background: expected [{splats.num_cameras},3], got {list(background.shape)}"
-        )
-    if channels is not None:
-        check(records=(splats.records, "M 12"), channels=(channels, "M F"))
     if smooth_cutoff and splats.records.dtype != torch.float64:
         raise SplatkitError(f"smooth_cutoff: expected float64, got {splats.records.dtype}")
-    if not 0 <= request.top_k <= MAX_TOP_K:
-        raise SplatkitError(f"top_k: expected 0 to {MAX_TOP_K}, got {request.top_k}")
-    _check_ids("gaussian_ids", splats.gaussian_ids, sizes["M"], splats.num_gaussians)
-    _check_ids("camera_ids", splats.camera_ids, sizes["M"], splats.num_cameras)
-    if splats.num_cameras > 1 and not bool((splats.camera_ids.diff() >= 0).all()):
-        raise SplatkitError("camera_ids: expected records in the order of their cameras")
-    settings = _BlendSettings(splats, request, smooth_cutoff)
-    outputs = _Blend.apply(settings, splats.records, channels, background)
-    return Blended(*outputs)
+    check_ids(splats)
+    blender = _Blender(splats, request, smooth_cutoff)
+    return _blend_function.blend(blender, splats.records, channels, background)
+
+
+@dataclass(frozen=True)
+class _Blender:
+    """``Blender`` of splats on the CPU; keeps the lease of its workspace, and contiguous splats."""
+
+    splats: ScreenSplats
+    request: BlendRequest
+    smooth_cutoff: bool
+
+    def draw(
+        self, records: Tensor, channels: Tensor | None, background: Tensor, keep: bool
+    ) -> tuple[Blended, tuple[Lease, ScreenSplats] | None]:
+        splats = replace(
+            self.splats,
+            records=records,
+            gaussian_ids=self.splats.gaussian_ids.contiguous(),
+            camera_ids=self.splats.camera_ids.contiguous(),
+        )
+        lease = POOL.lend()
+        images = draw(
+            lease.workspace, splats, background, channels, self.request, self.smooth_cutoff
+        )
+        return images, (lease, splats) if keep else None
+
+    def draw_adj(
+        self,
+        kept: tuple[Lease, ScreenSplats],
+        images: Blended,
+        channels: Tensor | None,
+        v_rgb: Tensor,
+        v_alpha: Tensor | None,
+        v_channels: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        lease, splats = kept
+        v_records, v_given, _ = draw_adj(
+            lease.workspace,
+            splats,
+            images,
+            v_rgb,
+            v_alpha,
+            channels,
+            v_channels,
+            smooth_cutoff=self.smooth_cutoff,
+        )
+        return v_records, v_given
 
 
 def draw(
@@ -272,74 +269,3 @@ def _check_dtype(name: str, tensor: Tensor) -> None:
         raise SplatkitError(
             f"{name}: expected float32 or float64 on the CPU, got {tensor.dtype} on {tensor.device}"
         )
-
-
-def _check_ids(name: str, ids: Tensor, count: int, end: int) -> None:
-    if ids.dtype != torch.int32 or tuple(ids.shape) != (count,):
-        raise SplatkitError(f"{name}: expected int32 [{count}], got {ids.dtype} {list(ids.shape)}")
-    if count and not 0 <= int(ids.min()) <= int(ids.max()) < end:
-        raise SplatkitError(
-            f"{name}: expected values of 0 to {end - 1}, got {int(ids.min())} to {int(ids.max())}"
-        )
-
-
-class _Blend(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        settings: _BlendSettings,
-        records: Tensor,
-        channels: Tensor | None,
-        background: Tensor,
-    ) -> tuple[Tensor | None, ...]:
-        splats = replace(
-            settings.splats,
-            records=records.detach().contiguous(),
-            gaussian_ids=settings.splats.gaussian_ids.contiguous(),
-            camera_ids=settings.splats.camera_ids.contiguous(),
-        )
-        values = None if channels is None else channels.detach().contiguous()
-        lease = POOL.lend()
-        blended = draw(
-            lease.workspace,
-            splats,
-            background.detach().contiguous(),
-            values,
-            settings.request,
-            settings.smooth_cutoff,
-        )
-        if any(ctx.needs_input_grad):
-            ctx.settings, ctx.splats, ctx.lease = settings, splats, lease
-            # Through save_for_backward, so that changing one in place is noticed.
-            ctx.save_for_backward(records, channels, blended.rgb, blended.alpha, blended.channels)
-        outputs = tuple(getattr(blended, field.name) for field in fields(Blended))
-        ctx.mark_non_differentiable(*(tensor for tensor in outputs[3:] if tensor is not None))
-        ctx.set_materialize_grads(False)
-        return outputs
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, *grad_outputs: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        _, channels, rgb, alpha, image = ctx.saved_tensors
-        v_rgb, v_alpha, v_image = grad_outputs[:3]
-        v_rgb = torch.zeros_like(rgb) if v_rgb is None else v_rgb.contiguous()
-        v_alpha = None if v_alpha is None else v_alpha.contiguous()
-        if image is not None:
-            v_image = torch.zeros_like(image) if v_image is None else v_image.contiguous()
-        v_records = v_channels = v_background = None
-        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            v_records, v_channels, _ = draw_adj(
-                ctx.lease.workspace,
-                ctx.splats,
-                Blended(rgb.detach(), alpha.detach(), None if image is None else image.detach()),
-                v_rgb,
-                v_alpha,
-                None if channels is None else channels.detach().contiguous(),
-                v_image,
-                smooth_cutoff=ctx.settings.smooth_cutoff,
-            )
-        if ctx.needs_input_grad[3]:
-            v_background = ((1 - alpha)[..., None] * v_rgb).sum((1, 2))
-        return None, v_records, v_channels, v_background

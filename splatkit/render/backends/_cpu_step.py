@@ -10,7 +10,10 @@ from torch import Tensor
 from splatkit import _native
 from splatkit.core import Cameras, Gaussians, check
 from splatkit.core.errors import SplatkitError
-from splatkit.render.backends._cpu_finish import MovingHarmonics, finish
+from splatkit.render.backends._cpu_finish import finish
+from splatkit.render.backends._cpu_ops import projection_settings
+from splatkit.render.backends._in_place import MovingHarmonics
+from splatkit.render.backends._inputs import image_gradients
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import (
     AdamState,
@@ -89,27 +92,13 @@ class CpuStep:
             *(tensor.detach().contiguous() for tensor in gaussians.parameters().values()),
             cameras.viewmats.detach().contiguous(),
             cameras.Ks.detach().contiguous(),
-            cameras.width,
-            cameras.height,
-            min(options.sh_degree, gaussians.sh_degree),
-            options.eps2d,
-            options.near,
-            tuple(options.pixel_offset),
-            gaussians.antialiased,
+            *projection_settings(gaussians, cameras, options),
         )
         records = self._memory.take("records", count, RECORD_SIZE)
         gaussian_ids = self._memory.take("gaussian_ids", count, dtype=torch.int32)
         camera_ids = self._memory.take("camera_ids", count, dtype=torch.int32)
         _native.take_projected(self._projection, records, gaussian_ids, camera_ids)
-        return ScreenSplats(
-            records,
-            gaussian_ids,
-            camera_ids,
-            len(gaussians),
-            len(cameras),
-            cameras.width,
-            cameras.height,
-        )
+        return ScreenSplats.of(gaussians, cameras, records, gaussian_ids, camera_ids)
 
     def backward(
         self, v_rgb: Tensor, v_alpha: Tensor | None = None, scores: Tensor | None = None
@@ -117,13 +106,8 @@ class CpuStep:
         if self._drawn is None:
             raise SplatkitError("training step: backward() needs a forward() before it")
         splats, rgb, alpha = self._drawn.splats, self._drawn.rgb, self._drawn.alpha
-        check(rgb=(rgb, "C H W 3"), v_rgb=(v_rgb, "C H W 3"))
-        if v_alpha is not None:
-            check(alpha=(alpha, "C H W"), v_alpha=(v_alpha, "C H W"))
-            v_alpha = v_alpha.detach().contiguous()
+        v_rgb, v_alpha, scores = image_gradients(rgb, v_rgb, v_alpha, scores)
         if scores is not None:
-            check(alpha=(alpha, "C H W"), scores=(scores, "C H W"))
-            scores = scores.detach().contiguous()
             self._sums = self._memory.take("sums", len(splats), 2)
         self._v_records = self._memory.take("v_records", len(splats), RECORD_SIZE)
         _native.blend_adj(
@@ -136,7 +120,7 @@ class CpuStep:
             rgb,
             alpha,
             None,
-            v_rgb.detach().contiguous(),
+            v_rgb,
             v_alpha,
             None,
             scores,

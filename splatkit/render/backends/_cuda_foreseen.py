@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from splatkit.core.sh import count_from_degree
+from splatkit.render.backends._cuda_blend import ONLY_COLORS, blend_options
+from splatkit.render.backends._cuda_blend_adj import blend_adj_options
 from splatkit.render.backends._cuda_compile import Options, options_of
 from splatkit.render.backends._cuda_plan import DEPTH_KEY_BITS, Choice, Frame, channel_passes
-from splatkit.render.backends._cuda_raster import (
-    blend_adj_options,
-    blend_options,
-    project_options,
-    sort_options,
-)
+from splatkit.render.backends._cuda_project import project_options
+from splatkit.render.backends._cuda_sort import sort_options
 from splatkit.render.backends._cuda_update import finish_options
-from splatkit.render.screen import BlendRequest
 
 
 def forms(base: Choice) -> list[Choice]:
@@ -44,7 +41,7 @@ def training_set(frame: Frame, sh_degree: int, stored_degree: int) -> list[tuple
     for scores in (True, False):
         for choice in forms(frame.choice):
             tried = replace(frame, choice=choice)
-            wanted.append(("blend.cu", blend_options(tried, colors, BlendRequest())))
+            wanted.append(("blend.cu", blend_options(tried, colors, ONLY_COLORS)))
             adj = blend_adj_options(tried, colors, scores)
             wanted.append(("blend_adj.cu", adj))
             if choice.deterministic:

@@ -97,6 +97,16 @@ def interface() -> Interface:
     return parse((source_root() / "gpu" / "params.h").read_text(encoding="utf-8"))
 
 
+def constant(name: str) -> int:
+    """A number of ``params.h``."""
+    return interface().constants[name]
+
+
+def divided(count: int, by: int) -> int:
+    """Quotient rounded up: blocks for so many things, ``by`` a block."""
+    return -(-count // by)
+
+
 def parse(header: str) -> Interface:
     """Structs, kernels and constants of a header written as ``params.h`` says."""
     code = re.sub(r"[ \t]*//[^\n]*", "", header)

@@ -1,36 +1,21 @@
-"""Sizes that launches follow from: image and tiles, capacities, and where scratch memory lies."""
+"""Sizes and compile-time choices that launches follow from: tiles, capacities, passes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from splatkit.core.errors import SplatkitError
 from splatkit.render.backends._cuda_compile import Options, options_of
-from splatkit.render.backends._cuda_params import interface
+from splatkit.render.backends._cuda_params import divided
+from splatkit.render.backends._cuda_sort import DIGIT_BITS
 
-MOST_INSTANCES = 2**30 - 1
-"""Pairs of splat and tile are counted in 30 bits."""
+WARP = 32
 DEPTH_KEY_BITS = 32
-DEPTH_PASSES = 4
-"""Camera z is sorted by all its bits, 8 a pass."""
-
-
-class Allocate(Protocol):
-    """Gives a contiguous tensor of undefined content; a name stands for a use."""
-
-    def __call__(
-        self, name: str, *shape: int, dtype: torch.dtype = torch.float32
-    ) -> Tensor: ...  # pragma: no cover
-
-
-def divided(count: int, by: int) -> int:
-    """Quotient rounded up."""
-    return -(-count // by)
+"""Camera z is sorted by all its bits."""
+DEPTH_PASSES = DEPTH_KEY_BITS // DIGIT_BITS
 
 
 @dataclass(frozen=True)
@@ -92,7 +77,7 @@ class Frame:
     @cached_property
     def tile_passes(self) -> int:
         """Passes of the sort by tile."""
-        return max(1, divided((self.tiles - 1).bit_length(), 8))
+        return max(1, divided((self.tiles - 1).bit_length(), DIGIT_BITS))
 
     @cached_property
     def bin_options(self) -> Options:
@@ -108,6 +93,27 @@ class Frame:
         )
 
     @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Of images and tiles, as the kernels' structs name them."""
+        return {
+            "width": self.width,
+            "height": self.height,
+            "tiles_x": self.tiles_x,
+            "tiles_y": self.tiles_y,
+        }
+
+    def checkpoints(self, capacity: Capacity) -> int:
+        """How many checkpoints there can be."""
+        bucket = self.choice.bucket
+        return capacity.instances // bucket + 1 if bucket else 0
+
+    def adj_parts(self, channels: ChannelPass) -> int:
+        """Parts of a tile's pixels that warps of the backward kernel take one by one."""
+        if self.choice.adj_form == 1:
+            return 1
+        return self.choice.tile_pixels // (WARP * channels.adj_pixels)
+
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Of a stack of images."""
         return (self.cameras, self.height, self.width)
@@ -121,84 +127,6 @@ class Capacity:
     """N."""
     records: int
     instances: int
-
-
-@dataclass(frozen=True)
-class SortScratch:
-    """Zeroed memory of one sort."""
-
-    histograms: Tensor
-    tickets: Tensor
-    lookbacks: list[Tensor]
-    """One a pass."""
-
-
-class Scratch:
-    """Counters, tickets and running sums of a step: one buffer, so that one memset zeroes all.
-
-    Args:
-        allocate: gives the buffer.
-        frame: images.
-        capacity: what there is room for.
-    """
-
-    def __init__(self, allocate: Allocate, frame: Frame, capacity: Capacity) -> None:
-        constants = interface().constants
-        digits = constants["SORT_DIGITS"]
-        pairs = frame.cameras * divided(capacity.gaussians, constants["PROJECT_THREADS"])
-        emitters = divided(capacity.records, constants["EMIT_THREADS"])
-        sizes = [constants["COUNTERS"], pairs, emitters]
-        sorts = ((DEPTH_PASSES, capacity.records), (frame.tile_passes, capacity.instances))
-        for passes, count in sorts:
-            blocks = divided(count, constants["SORT_BLOCK_ITEMS"])
-            sizes += [passes * digits, passes, *[blocks * digits] * passes]
-        self.memory = allocate("scratch", sum(sizes), dtype=torch.int32)
-        self.counters, self.project_lookback, self.emit_lookback, *rest = self.memory.split(sizes)
-        self.depth_sort = SortScratch(rest[0], rest[1], list(rest[2 : 2 + DEPTH_PASSES]))
-        rest = rest[2 + DEPTH_PASSES :]
-        self.tile_sort = SortScratch(rest[0], rest[1], list(rest[2:]))
-        self.record_count = self._counter("COUNTER_RECORDS")
-        self.instance_count = self._counter("COUNTER_INSTANCES")
-
-    def _counter(self, name: str) -> Tensor:
-        place = interface().constants[name]
-        return self.counters[place : place + 1]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the device counted, and what it would have with enough room."""
-
-    records: int
-    records_wanted: int
-    instances: int
-    instances_wanted: int
-
-    @staticmethod
-    def of(counters: Tensor) -> Found:
-        """From counters on the host."""
-        values = counters.tolist()
-        places = interface().constants
-        names = ("RECORDS", "RECORDS_WANTED", "INSTANCES", "INSTANCES_WANTED")
-        return Found(*(values[places[f"COUNTER_{name}"]] for name in names))
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing was left out."""
-        return self.records >= self.records_wanted and self.instances >= self.instances_wanted
-
-
-def check_instances(wanted: int) -> None:
-    """Refuse what the kernels cannot count.
-
-    Raises:
-        SplatkitError: too many pairs of splat and tile.
-    """
-    if wanted >= MOST_INSTANCES:
-        raise SplatkitError(
-            f"render: the splats cover more than {MOST_INSTANCES:,} tiles together; render fewer "
-            "cameras at once, or smaller images"
-        )
 
 
 @dataclass(frozen=True)
@@ -218,6 +146,14 @@ class ChannelPass:
     def adj_pixels(self) -> int:
         """Pixels a thread of the backward kernel whose lanes are pixels."""
         return {3: 8, 8: 4, 16: 2}[self.values]
+
+    def channel_range(self, channels: Tensor | None) -> dict[str, int]:
+        """Which of the columns of channels [M,F] it takes, as the kernels' structs say it."""
+        return {
+            "num_channels": 0 if channels is None else channels.shape[1],
+            "channel_begin": self.begin,
+            "channel_count": self.count,
+        }
 
 
 def channel_passes(count: int) -> list[ChannelPass]:

@@ -11,15 +11,14 @@ from torch import Tensor
 from splatkit.core import PARAMETER_NAMES, Gaussians, check
 from splatkit.core.errors import SplatkitError
 from splatkit.render.backends._cuda_driver import Driver
-from splatkit.render.backends._cuda_params import interface
-from splatkit.render.backends._cuda_plan import SortScratch, divided
-from splatkit.render.backends._cuda_raster import sort
+from splatkit.render.backends._cuda_params import divided
+from splatkit.render.backends._cuda_sort import DIGIT_BITS, SortScratch, sort
 from splatkit.render.backends.base import AdamState
 
 _THREADS = 256
 _SPLIT_THREADS = 128
-_KEY_PASSES = 4
-"""Keys of up to 32 bits, 8 a pass."""
+_KEY_PASSES = 32 // DIGIT_BITS
+"""Keys of up to 32 bits."""
 _NOTHING = [None] * len(PARAMETER_NAMES)
 
 
@@ -201,17 +200,14 @@ class RowKernels:
         """``values`` (places, when None) in the order of their keys."""
         if len(keys) == 0:
             return keys
-        digits = interface().constants["SORT_DIGITS"]
-        blocks = divided(len(keys), interface().constants["SORT_BLOCK_ITEMS"])
-        sizes = [_KEY_PASSES * digits, _KEY_PASSES, *[blocks * digits] * _KEY_PASSES]
+        sizes = SortScratch.sizes(_KEY_PASSES, len(keys))
         memory = torch.zeros(sum(sizes), dtype=torch.int32, device=self._device)
-        histograms, tickets, *lookbacks = memory.split(sizes)
         count = torch.full((1,), len(keys), dtype=torch.int32, device=self._device)
         _, order = sort(
             self._driver,
             (keys, self._keys(len(keys))),
             (self._keys(len(keys)) if values is None else values, self._keys(len(keys))),
-            SortScratch(histograms, tickets, lookbacks),
+            SortScratch.of(memory.split(sizes)),
             count,
             values_given=values is not None,
         )

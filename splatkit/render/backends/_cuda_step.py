@@ -6,27 +6,23 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, check
 from splatkit.core.errors import SplatkitError
-from splatkit.render.backends import _cuda_raster as raster
-from splatkit.render.backends import _cuda_update as updating
-from splatkit.render.backends._cpu_finish import MovingHarmonics, check_updatable
+from splatkit.render.backends._cuda_bin import Binned, bin_splats
+from splatkit.render.backends._cuda_blend import ONLY_COLORS, Kept, allocate_blended, blend
+from splatkit.render.backends._cuda_blend_adj import Gradients, ImageGradients, blend_adj
 from splatkit.render.backends._cuda_driver import Driver
 from splatkit.render.backends._cuda_foreseen import forms, training_set
+from splatkit.render.backends._cuda_inputs import ALIGNMENT, Sources, check_inputs
 from splatkit.render.backends._cuda_later import Capture, FormChooser, LateReading, Replayer
-from splatkit.render.backends._cuda_ops import ALIGNMENT, InstanceRoom, check_inputs, readable
-from splatkit.render.backends._cuda_params import interface
-from splatkit.render.backends._cuda_plan import (
-    Capacity,
-    Choice,
-    Found,
-    Frame,
-    Scratch,
-    check_instances,
-)
+from splatkit.render.backends._cuda_plan import Capacity, Choice, Frame
+from splatkit.render.backends._cuda_project import Projected, project
+from splatkit.render.backends._cuda_update import finish
+from splatkit.render.backends._cuda_work import Found, InstanceRoom, Work, check_instances
+from splatkit.render.backends._in_place import MovingHarmonics, check_updatable
+from splatkit.render.backends._inputs import image_gradients
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import (
     AdamState,
@@ -34,11 +30,10 @@ from splatkit.render.backends.base import (
     ProjectOptions,
     UpdateOptions,
 )
-from splatkit.render.screen import Blended, BlendRequest
+from splatkit.render.screen import Blended
 
 _TIGHT = 0.9
 """Room for pairs of splat and tile grows when more than this share of it was used."""
-_PLAIN = BlendRequest()
 _Work = TypeVar("_Work")
 
 
@@ -46,17 +41,12 @@ _Work = TypeVar("_Work")
 class _Drawn:
     """What one forward leaves for backward and finish."""
 
-    frame: Frame
-    capacity: Capacity
-    scratch: Scratch
-    parameters: list[Tensor]
-    degree: int
-    cameras: Tensor
-    projected: raster.Projected
-    rows: Tensor
-    binned: raster.Binned
-    kept: list[raster.Kept]
-    blended: Blended
+    work: Work
+    sources: Sources
+    splats: Projected
+    binned: Binned
+    kept: list[Kept]
+    images: Blended
 
 
 class CudaStep:
@@ -86,7 +76,7 @@ class CudaStep:
         self._known = (-1, 0)
         self._reading: LateReading | None = None
         self._drawn: _Drawn | None = None
-        self._gradients: raster.Gradients | None = None
+        self._gradients: Gradients | None = None
 
     def forward(
         self,
@@ -99,47 +89,56 @@ class CudaStep:
         check(means=(gaussians.means, "N 3"), background=(background, "C 3"))
         check_inputs(self._driver, gaussians, cameras)
         frame = Frame(len(cameras), cameras.width, cameras.height, self._chooser.next())
-        parameters = [readable(tensor) for tensor in gaussians.parameters().values()]
-        degree = min(options.sh_degree, gaussians.sh_degree)
-        if not self._prepared:
-            self._driver.prepare(training_set(frame, degree, gaussians.sh_degree))
-            self._prepared = True
+        # At the same addresses from step to step, so that launches can be replayed.
         take = self._memory.take
-        given = (
-            take("viewmats", frame.cameras, 4, 4),
-            take("Ks", frame.cameras, 3, 3),
-            take("background", frame.cameras, 3),
+        behind, viewmats, Ks = (
+            take(name, *value.shape).copy_(value.detach(), non_blocking=True)
+            for name, value in (
+                ("background", background),
+                ("viewmats", cameras.viewmats),
+                ("Ks", cameras.Ks),
+            )
         )
-        for place, value in zip(given, (cameras.viewmats, cameras.Ks, background), strict=True):
-            place.copy_(value.detach(), non_blocking=True)
+        held = Cameras(viewmats, Ks, cameras.width, cameras.height)
+        sources = Sources.of(gaussians, held, options)
+        if not self._prepared:
+            wanted = training_set(frame, sources.degree, gaussians.sh_degree)
+            self._driver.prepare(wanted)
+            self._prepared = True
+        drawn = self._drawn_whole(frame, sources, behind)
+        self._drawn, self._gradients = drawn, None
+        return drawn.images.rgb, drawn.images.alpha
+
+    def _drawn_whole(self, frame: Frame, sources: Sources, background: Tensor) -> _Drawn:
+        """A forward pass with room for all, as far as can be known without waiting."""
+        count, pixels = len(sources.parameters[0]), frame.cameras * frame.width * frame.height
 
         def draw() -> _Drawn:
             capacity = Capacity(count, frame.cameras * count, self._instances)
-            work = lambda: self._draw(  # noqa: E731
-                frame, capacity, parameters, degree, options, gaussians.antialiased, *given
+            key = (frame, capacity, sources.degree, sources.options, sources.antialiased)
+            return self._run(
+                sources.parameters,
+                ("forward", *key),
+                lambda: self._draw(frame, capacity, sources, background),
             )
-            key = ("forward", frame, capacity, degree, options, gaussians.antialiased)
-            return self._run(parameters, key, work)
 
         # A scene or image size that was not seen yet is counted before going on.
-        count, pixels = len(gaussians), frame.cameras * frame.width * frame.height
         unseen = count != self._known[0] or pixels > self._known[1]
         self._known = (count, max(pixels, self._known[1]))
         if unseen:
             self._reading = None
             self._instances = max(self._instances, self._room.guess(frame.cameras * count))
             drawn = draw()
-            while not self._make_room(Found.of(drawn.scratch.counters.cpu())):
+            while not self._make_room(Found.of(drawn.work.scratch.counters.cpu())):
                 drawn = draw()
-        else:
-            if self._reading is not None and self._reading.ready:
-                self._make_room(Found.of(self._reading.value))
-                self._reading = None
-            drawn = draw()
-            if self._reading is None:
-                self._reading = LateReading(drawn.scratch.counters)
-        self._drawn, self._gradients = drawn, None
-        return drawn.blended.rgb, drawn.blended.alpha
+            return drawn
+        if self._reading is not None and self._reading.ready:
+            self._make_room(Found.of(self._reading.value))
+            self._reading = None
+        drawn = draw()
+        if self._reading is None:
+            self._reading = LateReading(drawn.work.scratch.counters)
+        return drawn
 
     def _make_room(self, found: Found) -> bool:
         """Foresee more where it was tight; whether nothing had been left out."""
@@ -157,36 +156,17 @@ class CudaStep:
         return self._replayer.run(scope, key, work)
 
     def _draw(
-        self,
-        frame: Frame,
-        capacity: Capacity,
-        parameters: list[Tensor],
-        degree: int,
-        options: ProjectOptions,
-        antialiased: bool,
-        viewmats: Tensor,
-        Ks: Tensor,
-        background: Tensor,
+        self, frame: Frame, capacity: Capacity, sources: Sources, background: Tensor
     ) -> _Drawn:
         """All launches of a forward pass."""
-        driver, take = self._driver, self._memory.take
-        scratch = Scratch(take, frame, capacity)
-        scratch.memory.zero_()
-        cameras = take("cameras", frame.cameras, interface().constants["CAMERA_FLOATS"])
-        raster.prepare_cameras(driver, cameras, viewmats, Ks, frame, options, antialiased)
-        rows = take("rows", frame.cameras, capacity.gaussians, dtype=torch.int32)
-        found = raster.allocate_projected(take, frame, capacity, frame.cameras > 1, rows)
-        raster.project(driver, parameters, degree, cameras, frame, scratch, found)
-        binned = raster.bin_splats(driver, take, found, frame, capacity, scratch)
-        out = raster.allocate_blended(take, frame, None, capacity.gaussians, _PLAIN)
+        work = Work(self._driver, self._memory.take, frame, capacity)
+        splats = project(work, sources, with_rows=True)
+        binned = bin_splats(work, splats)
+        images = allocate_blended(work, None, ONLY_COLORS)
         self._chooser.mark()
-        kept = raster.blend(
-            driver, take, found, binned, frame, capacity, background, None, _PLAIN, out
-        )
+        kept = blend(work, splats, binned, background, images)
         self._chooser.mark()
-        return _Drawn(
-            frame, capacity, scratch, parameters, degree, cameras, found, rows, binned, kept, out
-        )
+        return _Drawn(work, sources, splats, binned, kept, images)
 
     def backward(
         self, v_rgb: Tensor, v_alpha: Tensor | None = None, scores: Tensor | None = None
@@ -194,39 +174,25 @@ class CudaStep:
         if self._drawn is None:
             raise SplatkitError("training step: backward() needs a forward() before it")
         drawn = self._drawn
-        check(rgb=(drawn.blended.rgb, "C H W 3"), v_rgb=(v_rgb, "C H W 3"))
-        if v_alpha is not None:
-            check(alpha=(drawn.blended.alpha, "C H W"), v_alpha=(v_alpha, "C H W"))
-        if scores is not None:
-            check(alpha=(drawn.blended.alpha, "C H W"), scores=(scores, "C H W"))
-        v_rgb = v_rgb.detach().contiguous()
-        v_alpha = None if v_alpha is None else v_alpha.detach().contiguous()
-        scores = None if scores is None else scores.detach().contiguous()
+        given = image_gradients(drawn.images.rgb, v_rgb, v_alpha, scores)
+        v_rgb, v_alpha, scores = given
 
-        def work() -> raster.Gradients:
+        def work() -> Gradients:
             self._chooser.mark()
-            gradients = raster.blend_adj(
-                self._driver,
-                self._memory.take,
-                drawn.projected,
+            gradients = blend_adj(
+                drawn.work,
+                drawn.splats,
                 drawn.binned,
                 drawn.kept,
-                drawn.frame,
-                drawn.capacity,
-                drawn.scratch,
-                drawn.blended,
-                None,
-                v_rgb,
-                v_alpha,
-                None,
-                scores,
+                drawn.images,
+                ImageGradients(v_rgb, v_alpha, scores=scores),
             )
             self._chooser.mark()
             return gradients
 
-        places = (None if t is None else t.data_ptr() for t in (v_rgb, v_alpha, scores))
-        key = ("backward", drawn.frame, drawn.capacity, *places)
-        self._gradients = self._run(drawn.parameters, key, work)
+        places = (None if t is None else t.data_ptr() for t in given)
+        key = ("backward", drawn.work.frame, drawn.work.capacity, *places)
+        self._gradients = self._run(drawn.sources.parameters, key, work)
         return self._gradients.records
 
     def finish(
@@ -247,20 +213,18 @@ class CudaStep:
                         f"{name}: the update in place needs memory that begins at a multiple of "
                         f"{ALIGNMENT} bytes; clone the tensor"
                     )
-        moving = self._moving.count(drawn.degree, adam)
+        moving = self._moving.count(drawn.sources.degree, adam)
         adam.step += 1
-        updating.finish(
+        finish(
             self._driver,
             [tensor.detach() for tensor in gaussians.parameters().values()],
             adam,
             update,
             statistics,
-            drawn.degree,
+            drawn.sources.degree,
             min(moving, gaussians.sh.shape[1]),
-            drawn.cameras,
-            drawn.projected.records,
+            drawn.splats,
             self._gradients.records,
-            drawn.rows,
             self._gradients.score_sums,
         )
         self._moving.updated(adam)

@@ -1,18 +1,18 @@
-"""Launches that turn gradients of records into gradients or an update of Gaussians; image loss."""
+"""Launches that turn gradients of records into gradients or an update of Gaussians."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from splatkit.core import PARAMETER_NAMES
 from splatkit.render.backends._cuda_compile import Options, options_of
 from splatkit.render.backends._cuda_driver import Driver
-from splatkit.render.backends._cuda_params import interface
-from splatkit.render.backends._cuda_plan import Allocate, divided
+from splatkit.render.backends._cuda_params import constant, divided, interface
+from splatkit.render.backends._cuda_project import Projected
+from splatkit.render.backends._cuda_work import Allocate
 from splatkit.render.backends.base import AdamState, DensityStatistics, UpdateOptions
 
 _NOTHING = [None] * len(PARAMETER_NAMES)
@@ -60,10 +60,8 @@ def finish(
     statistics: DensityStatistics | None,
     degree: int,
     moving_bases: int,
-    cameras: Tensor,
-    records: Tensor,
+    splats: Projected,
     v_records: Tensor,
-    rows: Tensor,
     score_sums: Tensor | None,
 ) -> None:
     """One Adam update of every Gaussian in place; ``adam.step`` counts it already."""
@@ -71,19 +69,19 @@ def finish(
     sums = {} if statistics is None else vars(statistics)
     driver.launch(
         "finish",
-        finish_options(degree, parameters[-1].shape[1], moving_bases, len(cameras)),
-        divided(len(parameters[0]), interface().constants["FINISH_THREADS"]),
-        interface().constants["FINISH_THREADS"],
+        finish_options(degree, parameters[-1].shape[1], moving_bases, len(splats.cameras)),
+        divided(len(parameters[0]), constant("FINISH_THREADS")),
+        constant("FINISH_THREADS"),
         _arguments(
             parameters,
             first=[adam.first[name] for name in PARAMETER_NAMES],
             second=[adam.second[name] for name in PARAMETER_NAMES],
-            records=records,
+            records=splats.records,
             v_records=v_records,
-            rows=rows,
-            cameras=cameras,
+            rows=splats.rows,
+            cameras=splats.cameras,
             score_sums=score_sums if sums else None,
-            num_cameras=len(cameras),
+            num_cameras=len(splats.cameras),
             rates=[update.rates[name] for name in (*PARAMETER_NAMES, "sh_rest")],
             beta1=beta1,
             beta2=beta2,
@@ -113,11 +111,10 @@ def project_adj(
     rows: Tensor,
 ) -> None:
     """Gradients of the parameters and of the cameras, each written whole where not None."""
-    constants = interface().constants
-    blocks = divided(len(parameters[0]), constants["FINISH_THREADS"])
+    blocks = divided(len(parameters[0]), constant("FINISH_THREADS"))
     sums = None
     if v_viewmats is not None:
-        sums = allocate("view_sums", len(cameras), blocks, constants["VIEW_GRADIENT_FLOATS"])
+        sums = allocate("view_sums", len(cameras), blocks, constant("VIEW_GRADIENT_FLOATS"))
     options = project_adj_options(
         degree, parameters[-1].shape[1], len(cameras), v_viewmats is not None
     )
@@ -133,41 +130,6 @@ def project_adj(
         v_viewmats=v_viewmats,
         num_cameras=len(cameras),
     )
-    driver.launch("project_adj", options, blocks, constants["FINISH_THREADS"], arguments)
+    driver.launch("project_adj", options, blocks, constant("FINISH_THREADS"), arguments)
     if v_viewmats is not None:
         driver.launch("view_adj", options, len(cameras), 32, arguments)
-
-
-def image_loss(
-    driver: Driver,
-    allocate: Allocate,
-    rgb: Tensor,
-    targets: Tensor,
-    mask: Tensor | None,
-    ssim_weight: float,
-    v_rgb: Tensor | None,
-    errors: Tensor | None = None,
-) -> Tensor:
-    """[3] loss, mean absolute difference and mean SSIM, on the device; fills ``v_rgb``."""
-    constants = interface().constants
-    cameras, height, width, _ = rgb.shape
-    tile = constants["LOSS_TILE"]
-    blocks = cameras * divided(width, tile) * divided(height, tile)
-    loss = torch.empty(3, device=rgb.device)
-    arguments = {
-        "rgb": rgb,
-        "targets": targets,
-        "mask": mask,
-        "v_rgb": v_rgb,
-        "errors": errors,
-        "partial": allocate("loss_partial", blocks, 2),
-        "loss": loss,
-        "num_cameras": cameras,
-        "width": width,
-        "height": height,
-        "blocks": blocks,
-        "ssim_weight": ssim_weight,
-    }
-    driver.launch("image_loss", (), blocks, constants["LOSS_THREADS"], arguments)
-    driver.launch("image_loss_sum", (), 1, constants["LOSS_THREADS"], arguments)
-    return loss

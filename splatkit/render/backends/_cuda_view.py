@@ -13,29 +13,23 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, check
-from splatkit.render.backends import _cuda_raster as raster
+from splatkit.render.backends._cuda_bin import bin_splats
+from splatkit.render.backends._cuda_blend import blend
 from splatkit.render.backends._cuda_driver import Driver
+from splatkit.render.backends._cuda_inputs import Sources, check_inputs, readable
 from splatkit.render.backends._cuda_later import FormChooser
-from splatkit.render.backends._cuda_ops import InstanceRoom, check_inputs, readable
-from splatkit.render.backends._cuda_params import interface
-from splatkit.render.backends._cuda_plan import (
-    Capacity,
-    Choice,
-    Found,
-    Frame,
-    Scratch,
-    check_instances,
-)
+from splatkit.render.backends._cuda_plan import Capacity, Choice, Frame
+from splatkit.render.backends._cuda_project import project
+from splatkit.render.backends._cuda_work import Found, InstanceRoom, Work, check_instances
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import ProjectOptions
-from splatkit.render.screen import Blended, BlendRequest
+from splatkit.render.screen import Blended
 
 FORMS = [
     Choice(32, 32, blend_pixels=4, bucket=0, half_records=True),
     Choice(16, 16, blend_pixels=1, bucket=0, half_records=True),
 ]
 """Large tiles, of which a thread blends four pixels, and those of training."""
-_PLAIN = BlendRequest()
 
 
 class CudaView:
@@ -84,34 +78,15 @@ class CudaView:
         frame: Frame,
         instances: int,
     ) -> tuple[Blended, Found]:
-        driver, take = self._driver, self._memory.take
-        parameters = [readable(tensor) for tensor in gaussians.parameters().values()]
         capacity = Capacity(len(gaussians), frame.cameras * len(gaussians), instances)
         self._chooser.mark()
-        scratch = Scratch(take, frame, capacity)
-        scratch.memory.zero_()
-        views = take("cameras", frame.cameras, interface().constants["CAMERA_FLOATS"])
-        given = readable(cameras.viewmats), readable(cameras.Ks)
-        raster.prepare_cameras(driver, views, *given, frame, options, gaussians.antialiased)
-        splats = raster.allocate_projected(take, frame, capacity, frame.cameras > 1)
-        degree = min(options.sh_degree, gaussians.sh_degree)
-        raster.project(driver, parameters, degree, views, frame, scratch, splats)
-        binned = raster.bin_splats(driver, take, splats, frame, capacity, scratch)
-        device = driver.device
+        work = Work(self._driver, self._memory.take, frame, capacity)
+        splats = project(work, Sources.of(gaussians, cameras, options))
+        binned = bin_splats(work, splats)
+        device = self._driver.device
         out = Blended(
             torch.empty(*frame.shape, 3, device=device), torch.empty(frame.shape, device=device)
         )
-        raster.blend(
-            driver,
-            take,
-            splats,
-            binned,
-            frame,
-            capacity,
-            readable(background),
-            None,
-            _PLAIN,
-            out,
-        )
+        blend(work, splats, binned, readable(background), out)
         self._chooser.mark()
-        return out, Found.of(scratch.counters.cpu())
+        return out, Found.of(work.scratch.counters.cpu())

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from splatkit.core import Cameras, Gaussians, check
-from splatkit.core.errors import SplatkitError
-from splatkit.render.backends import _cuda_ops, _cuda_update
+from splatkit.core import Cameras, Gaussians
+from splatkit.render.backends import _cuda_loss, _cuda_ops
 from splatkit.render.backends._cuda_driver import Driver
 from splatkit.render.backends._cuda_later import Capture
 from splatkit.render.backends._cuda_plan import Choice
 from splatkit.render.backends._cuda_rows import RowKernels
 from splatkit.render.backends._cuda_step import CudaStep
 from splatkit.render.backends._cuda_view import CudaView
+from splatkit.render.backends._cuda_work import InstanceRoom
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.screen import Blended, BlendRequest, ScreenSplats
@@ -40,7 +40,7 @@ class CudaBackend:
         self._driver = driver
         self._always_deterministic = deterministic
         self._capture = capture
-        self._room = _cuda_ops.InstanceRoom()
+        self._room = InstanceRoom()
         self._memory = Workspace(driver.device)
         self.rows = RowKernels(driver)
         """Splits and orders Gaussians, shrinks photos."""
@@ -81,25 +81,8 @@ class CudaBackend:
     def l1_ssim(
         self, rgb: Tensor, targets: Tensor, ssim_weight: float, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        check(floating=False, rgb=(rgb, "C H W 3"), targets=(targets, "C H W 3"))
-        if targets.dtype != torch.uint8:
-            raise SplatkitError(f"targets: expected uint8 photos (0..255), got {targets.dtype}")
-        if mask is not None:
-            check(floating=False, rgb=(rgb, "C H W 3"), mask=(mask, "C H W"))
-            mask = mask.to(torch.uint8).contiguous()
-        render = rgb.detach().to(torch.float32).contiguous()
         # The same address from step to step, so that launches that read it can be replayed.
-        gradient = self._memory.take("v_rgb", *render.shape)
-        loss = _cuda_update.image_loss(
-            self._driver,
-            self._memory.take,
-            render,
-            targets.contiguous(),
-            mask,
-            ssim_weight,
-            gradient,
-        )
-        return loss[0], gradient
+        return _cuda_loss.l1_ssim(self._driver, self._memory.take, rgb, targets, ssim_weight, mask)
 
     def training_step(self) -> CudaStep:
         return CudaStep(self._driver, self._deterministic, self._capture)

@@ -114,14 +114,12 @@ class GsplatBackend:
             ),
             -1,
         )
-        return ScreenSplats(
+        return ScreenSplats.of(
+            gaussians,
+            cameras,
             records,
             gaussian_ids.int(),
             camera_ids.int(),
-            len(gaussians),
-            len(cameras),
-            cameras.width,
-            cameras.height,
         )
 
     def blend(

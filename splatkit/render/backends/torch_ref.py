@@ -58,14 +58,12 @@ class TorchReference:
             parts.append(records[ids])
             gaussian_ids.append(ids.int())
             camera_ids.append(torch.full_like(ids, index, dtype=torch.int32))
-        return ScreenSplats(
+        return ScreenSplats.of(
+            gaussians,
+            cameras,
             torch.cat(parts) if parts else gaussians.means.new_zeros(0, 12),
             torch.cat(gaussian_ids) if parts else torch.zeros(0, dtype=torch.int32),
             torch.cat(camera_ids) if parts else torch.zeros(0, dtype=torch.int32),
-            len(gaussians),
-            len(cameras),
-            cameras.width,
-            cameras.height,
         )
 
     def _project_one(
