@@ -50,7 +50,7 @@ class SimtDriver:
 
     def prepare(self, wanted: Iterable[tuple[str, Options]]) -> None:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(lambda one: build(*one, self.flags), wanted))
+            list(pool.map(lambda one: build(one[0], one[1], self.flags), wanted))
 
     def launch(
         self, kernel: str, options: Options, blocks: int, threads: int, values: Mapping[str, Any]
