@@ -11,10 +11,12 @@ from tyro.conf import Positional, arg
 
 from splatkit.cli._options import REGION
 from splatkit.cli._progress import follow
+from splatkit.core import UsageError
 from splatkit.export.targets import targets_help
 
 if TYPE_CHECKING:
     from splatkit.export.convert import Exported
+    from splatkit.export.prepare import ExportOptions
     from splatkit.export.proof import Proof
 
 Sphere = tuple[float, float, float, float]
@@ -27,12 +29,23 @@ class Command:
 
     source: Positional[Annotated[Path, arg(metavar="IN")]]
     """A run folder, or a scene file of any format."""
-    target_file: Positional[Annotated[Path, arg(metavar="OUT")]]
+    target_file: Positional[Annotated[Path | None, arg(metavar="OUT")]] = None
     """The file to write; its ending names the format (none is needed with --target). Missing
-    folders are made."""
+    folders are made. With --bundle a folder, by default RUN/bundles/TARGET."""
     target: Annotated[
         str | None, arg(help=f"Lay the file out for a program.\n\n{targets_help()}")
     ] = None
+    bundle: bool = False
+    """Write a folder for the --target: splats, mesh, levels of detail, a shape for physics, how to
+    import them. What the run has not of these is made."""
+    lods: tuple[float, ...] = (0.3, 0.1)
+    """In a bundle: shares of the triangles in its levels of detail."""
+    collision: int = 5000
+    """In a bundle: triangles, at most, of the shape for physics."""
+    convex: int | None = None
+    """In a bundle: its convex pieces, at most. Default: 32 for unreal, else none."""
+    pivot: Literal["floor", "middle", "keep"] = "floor"
+    """In a bundle: where the origin lies, "floor" being below the middle."""
     sh_degree: Literal[0, 1, 2, 3, 4] | None = None
     """Drop view-dependent colours above this degree."""
     max_gaussians: int | None = None
@@ -77,6 +90,11 @@ class Command:
             check=not self.no_check,
             backend=self.backend,
         )
+        if self.bundle:
+            self._bundle(options)
+            return
+        if self.target_file is None:
+            raise UsageError("expected OUT (the file to write), got none")
         replaced = self.target_file.is_file()
         done = follow(export_scene(self.source, self.target_file, options))
         if self.json:
@@ -86,6 +104,18 @@ class Command:
         print(_findings(done.proof))
         if self.target is not None:
             print(f"in {TARGETS[self.target].program}: {TARGETS[self.target].there}")
+
+    def _bundle(self, export: ExportOptions) -> None:
+        from splatkit.export.bundle import (
+            BundleOptions,
+            facts_as_json,
+            facts_as_text,
+            make_bundle,
+        )
+
+        options = BundleOptions(export, self.lods, self.collision, self.convex, self.pivot)
+        made = follow(make_bundle(self.source, self.target_file, options))
+        print(facts_as_json(made) if self.json else facts_as_text(made))
 
 
 def _facts(done: Exported) -> str:

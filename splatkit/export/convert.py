@@ -211,10 +211,8 @@ def _beside(
     if options.crop is not None:
         yield Note(f"{file}: left out, for it is not cropped")
         return {}
-    found = read_collision(file)
-    shapes = [mesh_turned(shape, options) for shape in found.pieces or (found.closed,)]
     yield Note(f"{file}: attached for physics")
-    return {"collision": shapes}
+    return {"collision": mesh_turned(read_collision(file).closed, options)}
 
 
 def _notes(

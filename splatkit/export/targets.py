@@ -151,8 +151,8 @@ def place_for(path: Path, target: Target | None) -> tuple[Path, Format]:
 
 
 def targets_help() -> str:
-    """The table as lines for ``--help``: name, program, endings, what to do there."""
+    """The table as lines for ``--help``: name, program, endings; what to do there is told later."""
     return "\n\n".join(
-        f"{name}: {target.program} ({', '.join(target.suffixes)}); {target.there}."
+        f"{name}: {target.program} ({', '.join(target.suffixes)})."
         for name, target in TARGETS.items()
     )

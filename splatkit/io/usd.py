@@ -15,8 +15,8 @@ Variants of half precision (names ending in ``h``) are read. Every field of a st
 hidden is read, through references inside the file's own folder or package, and placed by its
 transforms. The library is the extra ``usd`` (usd-core); reading runs in a process of its own.
 
-Beside the field can stand a closed *collision* mesh, or convex pieces of one: ``UsdGeom.Mesh`` of
-the purpose ``guide`` (nothing draws it) with the schemas of ``UsdPhysics`` that make it solid.
+Beside the field can stand a closed *collision* mesh: a ``UsdGeom.Mesh`` of the purpose ``guide``
+(nothing draws it) with the schemas of ``UsdPhysics`` that make it solid.
 
 Frame: z up (x right, y forward) and metres, as Isaac Sim has it; ``upAxis`` and
 ``metersPerUnit`` of other files are obeyed. Where a file does not say how long its unit is, its
@@ -30,7 +30,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
@@ -79,13 +79,13 @@ def read(path: Path) -> Gaussians:
     return packing.keep_usable(_load(path)[0], path)
 
 
-def write(gaussians: Gaussians, path: Path, *, collision: Sequence[Triangles] = ()) -> None:
+def write(gaussians: Gaussians, path: Path, *, collision: Triangles | None = None) -> None:
     """Write ``.usdc``, ``.usda``, ``.usd`` or ``.usdz`` atomically; what goes is named.
 
     Args:
         gaussians: the scene.
         path: its ending names the kind of file.
-        collision: one closed mesh, or several convex ones, for physics.
+        collision: a closed mesh for physics, if any.
 
     Raises:
         SplatkitError: usd-core is not installed, or a ``.usdz`` would be 4 GiB or more.
@@ -132,7 +132,7 @@ def _library(name: str) -> ModuleType:
     return import_module(f"pxr.{name}")
 
 
-def _layer_of(gaussians: Gaussians, collision: Sequence[Triangles]) -> Any:
+def _layer_of(gaussians: Gaussians, collision: Triangles | None) -> Any:
     """A layer (pxr.Sdf.Layer) in memory that holds the scene."""
     Sdf, Usd, UsdGeom, UsdVol, Vt = map(_library, ("Sdf", "Usd", "UsdGeom", "UsdVol", "Vt"))
     stage = Usd.Stage.Open(Sdf.Layer.CreateAnonymous(".usdc"))
@@ -166,30 +166,27 @@ def _layer_of(gaussians: Gaussians, collision: Sequence[Triangles]) -> Any:
     # Not asked for by the schema, but other writers say so too, and it helps viewers of primvars.
     attribute.SetMetadata("elementSize", gaussians.sh.shape[1])
     attribute.SetMetadata("interpolation", UsdGeom.Tokens.vertex)
-    if collision:
+    if collision is not None:
         _add_collision(stage, collision)
     return stage.GetRootLayer()
 
 
-def _add_collision(stage: Any, shapes: Sequence[Triangles]) -> None:
-    """Meshes that are solid and not drawn; several of them are convex."""
+def _add_collision(stage: Any, shape: Triangles) -> None:
+    """A mesh that is solid and not drawn."""
     UsdGeom, UsdPhysics, Vt = map(_library, ("UsdGeom", "UsdPhysics", "Vt"))
-    UsdGeom.Xform.Define(stage, _COLLISION)
-    for index, shape in enumerate(shapes):
-        mesh = UsdGeom.Mesh.Define(stage, f"{_COLLISION}/shape_{index:02d}")
-        places = (shape.vertices.double() @ _STORED_FROM_WORLD.mT).float().contiguous().numpy()
-        mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(places))
-        mesh.CreateFaceVertexCountsAttr(Vt.IntArray([3] * len(shape)))
-        mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(shape.faces.reshape(-1).numpy()))
-        ends = (places.min(0).tolist(), places.max(0).tolist())
-        mesh.CreateExtentAttr(Vt.Vec3fArray([tuple(end) for end in ends]))
-        mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
-        mesh.CreatePurposeAttr(UsdGeom.Tokens.guide)
-        UsdPhysics.CollisionAPI.Apply(mesh.GetPrim())
-        tokens = UsdPhysics.Tokens
-        UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim()).CreateApproximationAttr(
-            tokens.none if len(shapes) == 1 else tokens.convexHull
-        )
+    mesh = UsdGeom.Mesh.Define(stage, _COLLISION)
+    places = (shape.vertices.double() @ _STORED_FROM_WORLD.mT).float().contiguous().numpy()
+    mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(places))
+    mesh.CreateFaceVertexCountsAttr(Vt.IntArray([3] * len(shape)))
+    mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(shape.faces.reshape(-1).numpy()))
+    ends = (places.min(0).tolist(), places.max(0).tolist())
+    mesh.CreateExtentAttr(Vt.Vec3fArray([tuple(end) for end in ends]))
+    mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+    mesh.CreatePurposeAttr(UsdGeom.Tokens.guide)
+    UsdPhysics.CollisionAPI.Apply(mesh.GetPrim())
+    solid = UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim())
+    # The triangles themselves: a scene stands still.
+    solid.CreateApproximationAttr(UsdPhysics.Tokens.none)
 
 
 def _stored(gaussians: Gaussians) -> dict[str, Floats]:

@@ -245,7 +245,8 @@ def _write_levels(
             name=f"mesh_LOD{level}",
         )
         found = _compared(mesh, mesh_glb.read(path), views, background)
-        told.append({"file": path.name, "triangles": len(mesh), "mean": found["mean"]})
+        facts = {"file": path.name, "share": options.lods[level - 1], "triangles": len(mesh)}
+        told.append(facts | {"mean": found["mean"]})
     return told
 
 

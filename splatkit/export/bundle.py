@@ -1,0 +1,298 @@
+"""``splatkit export RUN --bundle``: a folder with all that one program wants of a scene.
+
+Splats, mesh, levels of detail, a shape for physics, and a page that says how to import them. What
+the run folder has is taken; what is missing is made, and kept in the run folder for the next time.
+All of it stands in one place: the same turn, scale and origin. The folder is complete or absent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from splatkit import __version__
+from splatkit.core import Cameras, Event, Gaussians, Note, SplatkitError, Triangles, UsageError
+from splatkit.edit.placement import find_floor
+from splatkit.export.bundle_notes import import_notes
+from splatkit.export.convert import COLLISION_FILE, SIDECAR, check_views, export_scene, prepared
+from splatkit.export.engines import SCENE, Engine, engine_named
+from splatkit.export.opening import OpenScene, open_scene
+from splatkit.export.prepare import ExportOptions, mesh_turned
+from splatkit.export.targets import target_named
+from splatkit.io import mesh_glb, write_json
+from splatkit.io.files import atomic_path, read_json, write_text
+from splatkit.io.scene import load_scene
+from splatkit.mesh.options import MeshOptions
+from splatkit.mesh.physics import Collision, make_collision, read_collision
+from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, make_levels, make_mesh
+from splatkit.render import render_triangles
+from splatkit.render.paths import framing
+from splatkit.train.metrics import psnr
+from splatkit.train.run_folder import RunFolder
+
+FACTS = "bundle.json"
+"""In every bundle: what is in it. A folder without it is never replaced."""
+NOTES = "IMPORT.md"
+
+
+@dataclass(frozen=True)
+class BundleOptions:
+    """What a bundle holds."""
+
+    export: ExportOptions
+    """Of the splats; its target names the program. Turn and scale hold for the mesh, too."""
+    lods: tuple[float, ...] = (0.3, 0.1)
+    """Shares of the triangles of the levels of detail."""
+    collision: int = 5000
+    """Triangles, at most, of the closed shape for physics."""
+    convex: int | None = None
+    """Convex pieces, at most, of that shape; 0 for none, what the program wants when None."""
+    pivot: Literal["floor", "middle", "keep"] = "floor"
+    """Where the origin comes to lie: on the floor below the middle of the scene, in that middle, or
+    where the run has it."""
+
+    def __post_init__(self) -> None:
+        engine_named(self.export.target)
+        if self.export.crop is not None:
+            raise UsageError(
+                "--crop: a bundle holds a whole run; crop that first: splatkit edit RUN --crop ... "
+                "-o NEW"
+            )
+        if self.pivot not in ("floor", "middle", "keep"):
+            raise UsageError(f"--pivot: expected floor, middle or keep, got {self.pivot!r}")
+        _ = self.mesh  # It looks at the numbers that it is made of.
+
+    @property
+    def engine(self) -> Engine:
+        """The row of the table."""
+        return engine_named(self.export.target)
+
+    @property
+    def pieces(self) -> int:
+        """Convex pieces, 0 for none."""
+        return self.engine.convex if self.convex is None else self.convex
+
+    @property
+    def mesh(self) -> MeshOptions:
+        """How a mesh is made where there is none."""
+        return MeshOptions(
+            lods=self.lods,
+            collision=self.collision,
+            convex=self.pieces or None,
+            backend=self.export.backend,
+        )
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """What was written."""
+
+    path: Path
+    facts: dict[str, Any]
+    """The contents of ``bundle.json``."""
+
+
+@dataclass
+class _Parts:
+    """Meshes of a run, in its own frame."""
+
+    mesh: Triangles
+    levels: list[Triangles] = field(default_factory=list)
+    collision: Collision | None = None
+
+
+def make_bundle(
+    run: Path, output: Path | None, options: BundleOptions
+) -> Generator[Event, None, Bundled]:
+    """Write the folder of a bundle.
+
+    Args:
+        run: folder of a finished run.
+        output: the folder to write; ``bundles/TARGET`` in the run folder when None.
+        options: what to put into it.
+
+    Raises:
+        UsageError: an option or path cannot be used.
+        SplatkitError: the run is not finished or shows no surface, or a file does not show what
+            it should.
+    """
+    run = Path(run)
+    if not RunFolder(run).scene.is_dir():
+        raise UsageError(f"{run}: expected a run folder (a bundle needs its photos), found none")
+    target = run / "bundles" / str(options.export.target) if output is None else Path(output)
+    _check_place(target)
+    opened = open_scene(run)
+    parts = yield from _parts(run, options)
+    origin = yield from _origin(opened, options)
+    export = replace(options.export, origin=origin)
+    splats = f"{SCENE}_splats{target_named(str(export.target)).suffixes[0]}"
+    with atomic_path(target) as folder:
+        folder.mkdir()
+        done = yield from export_scene(run, folder / splats, export)
+        (folder / (splats + SIDECAR)).unlink(missing_ok=True)
+        views = check_views(opened, prepared(opened, export), export)
+        meshes = _write_meshes(parts, folder, replace(options, export=export), views)
+        facts: dict[str, Any] = {
+            "target": export.target,
+            "program": target_named(str(export.target)).program,
+            "tried": options.engine.tried,
+            "splats": {"file": splats, "gaussians": done.num_gaussians, "bytes": done.bytes},
+            "check": None if done.proof is None else done.proof.as_json(),
+            **meshes,
+            "metric": load_scene(RunFolder(run).scene).metric,
+            "scale": export.scale,
+            "pivot": options.pivot,
+            "origin_in_run": list(origin or (0.0, 0.0, 0.0)),
+            "version": __version__,
+        }
+        write_text(folder / NOTES, import_notes(facts, options.engine))
+        write_json(folder / FACTS, facts)
+    return Bundled(target, facts)
+
+
+def _check_place(target: Path) -> None:
+    """Refuse to replace what is no bundle."""
+    if target.is_file():
+        raise UsageError(f"{target}: expected the name of a folder to write, got a file")
+    if target.is_dir() and any(target.iterdir()) and not (target / FACTS).is_file():
+        raise UsageError(
+            f"{target}: expected a new folder, or an earlier bundle to replace; this one holds "
+            "other things"
+        )
+
+
+def _parts(run: Path, options: BundleOptions) -> Generator[Event, None, _Parts]:
+    """The meshes of a run; those that are missing are made and kept."""
+    wanted, file = options.mesh, run / "mesh" / "surface.glb"
+    if not file.is_file():
+        yield Note("There is no mesh of this run yet; one is made")
+        yield from make_mesh(run, file, wanted)
+    elif file.stat().st_mtime < RunFolder(run).ply.stat().st_mtime:
+        yield Note(f"{file}: older than the scene; delete it to have it made anew", warning=True)
+    mesh = mesh_glb.read(file)
+    yield from _add_levels(run, file, wanted, len(mesh))
+    place = run / COLLISION_FILE
+    collision = read_collision(place) if place.is_file() else None
+    if collision is None or (options.pieces and not collision.pieces):
+        made = make_collision(mesh, options.collision, options.pieces, wanted.seed)
+        collision = yield from made
+        collision.write(place)
+    if not options.pieces:
+        collision = Collision(collision.closed)
+    return _Parts(mesh, [mesh_glb.read(level) for level in _levels(file, wanted)], collision)
+
+
+def _levels(file: Path, wanted: MeshOptions) -> list[Path]:
+    numbers = range(1, len(wanted.lods) + 1)
+    return [file.with_name(f"{file.stem}_lod{number}.glb") for number in numbers]
+
+
+def _add_levels(
+    run: Path, file: Path, wanted: MeshOptions, triangles: int
+) -> Generator[Event, None, None]:
+    """Make the levels of detail where one is missing, or has another share of the triangles."""
+    facts = file.with_suffix(".json")
+    told = read_json(facts) if facts.is_file() else {}
+    there = [level.get("share") for level in told.get("levels", [])]
+    if all(level.is_file() for level in _levels(file, wanted)) and there == list(wanted.lods):
+        return
+    yield Note(f"Making {len(wanted.lods)} levels of detail of {triangles:,} triangles")
+    levels = yield from make_levels(run, file, wanted)
+    if told:
+        write_json(facts, told | {"levels": levels})
+
+
+def _origin(
+    opened: OpenScene, options: BundleOptions
+) -> Generator[Event, None, tuple[float, float, float] | None]:
+    """The point of the turned and scaled scene that becomes the origin."""
+    if options.pivot == "keep":
+        return None
+    scene: Gaussians = prepared(opened, replace(options.export, max_gaussians=None))
+    point = framing(scene)[0]
+    if options.pivot == "floor":
+        try:
+            point = find_floor(scene).point
+        except SplatkitError as error:
+            yield Note(f"{error}; the origin is put into the middle of the scene", warning=True)
+    x, y, z = point.tolist()
+    return x, y, z
+
+
+def _write_meshes(
+    parts: _Parts, folder: Path, options: BundleOptions, views: Cameras
+) -> dict[str, Any]:
+    """Write the mesh, its levels and the shape for physics; and read the mesh again."""
+    engine, export = options.engine, options.export
+    assert parts.collision is not None
+    moved = Collision(
+        mesh_turned(parts.collision.closed, export),
+        tuple(mesh_turned(piece, export) for piece in parts.collision.pieces),
+    )
+    shapes = engine.shapes(moved)
+    whole = mesh_turned(parts.mesh, export)
+    path = folder / f"{SCENE}_mesh.glb"
+    inside = shapes if engine.inside else {}
+    mesh_glb.write(whole, path, normals=True, name=SCENE, shapes=inside, axes=engine.axes)
+    found = _same(whole, mesh_glb.read(path, axes=engine.axes), views)
+    if found < LEAST_REIMPORT_PSNR:
+        raise SplatkitError(
+            f"{path.name}: not kept, for what the file gives back is {found:.1f} dB from the mesh; "
+            f"expected {LEAST_REIMPORT_PSNR:.0f}"
+        )
+    levels = []
+    for number, level in enumerate(parts.levels, 1):
+        name = f"{SCENE}_lod{number}"
+        turned = mesh_turned(level, export)
+        mesh_glb.write(turned, folder / f"{name}.glb", normals=True, name=name, axes=engine.axes)
+        levels.append({"file": f"{name}.glb", "triangles": len(level)})
+    place = path if engine.inside else folder / f"{SCENE}_collision.glb"
+    if not engine.inside:
+        names = list(shapes)
+        others = {name: shapes[name] for name in names[1:]}
+        mesh_glb.write(shapes[names[0]], place, name=names[0], shapes=others, axes=engine.axes)
+    low, high = whole.vertices.amin(0), whole.vertices.amax(0)
+    return {
+        "mesh": {"file": path.name, "triangles": len(whole), "bytes": path.stat().st_size},
+        "mesh_axes": engine.axes,
+        "reimport_psnr": None if found == float("inf") else found,
+        "size": (high - low).double().tolist(),
+        "levels": levels,
+        "collision": moved.facts(place) | {"names": list(shapes)},
+    }
+
+
+def _same(made: Triangles, again: Triangles, views: Cameras) -> float:
+    """dB between a mesh and what its file gives back, in the worst of some views."""
+    with torch.no_grad():
+        pictures = [render_triangles(mesh, views.to(torch.float32)).rgb for mesh in (made, again)]
+    assert pictures[0] is not None
+    assert pictures[1] is not None
+    return min(psnr(b, a) for a, b in zip(pictures[0], pictures[1], strict=True))
+
+
+def facts_as_text(made: Bundled) -> str:
+    """What was written, in a few lines."""
+    facts = made.facts
+    shape = facts["collision"]
+    closed = f"{shape['triangles']:,} closed triangles"
+    physics = f"{shape['pieces']} convex closed pieces" if shape["pieces"] else closed
+    lines = [
+        f"{made.path}: for {facts['program']}",
+        f"{facts['splats']['file']}: {facts['splats']['gaussians']:,} Gaussians",
+        f"{facts['mesh']['file']}: {facts['mesh']['triangles']:,} triangles",
+        *(f"{level['file']}: {level['triangles']:,} triangles" for level in facts["levels"]),
+        f"{shape['file']}: {physics} for physics",
+        f"{NOTES}: how to import them. {facts['tried']}",
+    ]
+    return "\n".join(lines)
+
+
+def facts_as_json(made: Bundled) -> str:
+    """The same for programs."""
+    return json.dumps(made.facts | {"path": str(made.path)}, indent=1)

@@ -1,0 +1,219 @@
+"""``splatkit export RUN --bundle``: all that one program wants, in one place and one frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from splatkit.cli import main
+from splatkit.core import Gaussians, Triangles
+from splatkit.export.engines import ENGINES
+from splatkit.export.targets import TARGETS
+from splatkit.io import mesh_glb, read_gaussians, read_json, write_json
+from splatkit.io.axes import world_from_axes
+from splatkit.io.registry import format_to_write
+from splatkit.mesh.collision import is_watertight
+from splatkit.mesh.convex import is_convex
+from splatkit.mesh.physics import Collision
+from tests.mesh.ball import ball
+from tests.mesh.test_mesh_command import finished
+from tests.scenes import ball_over_floor
+
+# What each program does to the numbers of a GLB and of a splat file when it imports them: x, y, z.
+MESH_TURNED = {"unity": (-1, 1, 1)}
+SPLATS_TURNED = {"godot": (-1, -1, 1)}
+
+
+def marks() -> Triangles:
+    """Triangles whose corners are where the Gaussians are, in their order."""
+    places = ball_over_floor().means
+    colors = torch.rand(len(places), 3, generator=torch.Generator().manual_seed(0))
+    return Triangles(places, torch.arange(len(places)).view(-1, 3).int(), colors=colors)
+
+
+def with_meshes(folder: Path) -> Path:
+    """A run that ``splatkit mesh`` was used on."""
+    run, shares = finished(folder), (0.3, 0.1)
+    mesh = run / "mesh" / "surface.glb"
+    mesh_glb.write(marks(), mesh)
+    for level in (1, 2):
+        mesh_glb.write(ball(2 - level), mesh.with_name(f"surface_lod{level}.glb"))
+    levels = [{"file": f"surface_lod{level}.glb", "share": shares[level - 1]} for level in (1, 2)]
+    write_json(mesh.with_suffix(".json"), {"levels": levels})
+    Collision(ball(2), (ball(1), ball(0))).write(mesh.with_name("surface_collision.glb"))
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_meshes(tmp_path_factory.mktemp("bundle") / "run")
+
+
+def bundled(run: Path, out: Path, target: str, *more: str) -> dict:
+    if target == "isaac":
+        pytest.importorskip("pxr", reason="needs the extra usd")
+    assert main(["export", str(run), str(out), "--bundle", "--target", target, *more]) == 0
+    return read_json(out / "bundle.json")
+
+
+def raw(gaussians: Gaussians, path: Path) -> torch.Tensor:
+    """[N,3] means as they stand in a file, from what was read of it."""
+    return gaussians.means.double() @ world_from_axes(format_to_write(path)[0].axes)
+
+
+@pytest.mark.parametrize("target", ENGINES)
+def test_a_bundle_holds_what_it_says(run: Path, tmp_path: Path, target: str, capsys) -> None:
+    facts = bundled(run, tmp_path / "out", target)
+    names = {
+        facts[part]["file"] for part in ("splats", "mesh", "collision")
+    } | {level["file"] for level in facts["levels"]}  # fmt: skip
+    assert {file.name for file in (tmp_path / "out").iterdir()} == names | {
+        "bundle.json", "IMPORT.md",
+    }  # fmt: skip
+    notes = (tmp_path / "out" / "IMPORT.md").read_text()
+    assert all(name in notes for name in names)
+    assert "ntried" in notes or "Tried with" in notes
+    assert not any(
+        f"{{{name}}}" in notes for name in ("mesh", "lods", "collision", "splats", "scene")
+    )
+    assert str(tmp_path / "out") in capsys.readouterr().out
+    # Normals are written for programs that draw with lights.
+    assert b"NORMAL" in (tmp_path / "out" / facts["mesh"]["file"]).read_bytes()
+    assert len(read_gaussians(tmp_path / "out" / facts["splats"]["file"])) == 120
+
+
+@pytest.mark.parametrize("target", ["three", "unity", "godot", "playcanvas"])
+def test_mesh_and_splats_stand_in_the_same_place(run: Path, tmp_path: Path, target: str) -> None:
+    facts = bundled(run, tmp_path / "out", target, "--rotate", "0", "30", "0", "--scale", "2")
+    mesh = mesh_glb.read(tmp_path / "out" / facts["mesh"]["file"])
+    numbers = mesh.vertices.double() @ world_from_axes("LUF")
+    splats = tmp_path / "out" / facts["splats"]["file"]
+    axes = TARGETS[target].axes
+    assert axes is not None
+    # Formats may order Gaussians anew: the nearest one of each is asked for.
+    places = raw(read_gaussians(splats), splats)
+    numbers = numbers * torch.tensor(MESH_TURNED.get(target, (1, 1, 1)))
+    places = places * torch.tensor(SPLATS_TURNED.get(target, (1, 1, 1)))
+    assert torch.cdist(numbers, places).amin(1).max() < 0.01
+    # And up is up: the ball of the scene is above its floor, on y.
+    assert numbers[:60, 1].mean() > numbers[60:, 1].mean()
+
+
+def test_shapes_for_physics_have_the_names_that_engines_know(run: Path, tmp_path: Path) -> None:
+    facts = bundled(run, tmp_path / "unreal", "unreal")
+    shapes = mesh_glb.read_shapes(tmp_path / "unreal" / facts["mesh"]["file"])
+    assert list(shapes) == ["UCX_scene_00", "UCX_scene_01"]
+    assert all(is_convex(shape) and is_watertight(shape) for shape in shapes.values())
+    facts = bundled(run, tmp_path / "godot", "godot")
+    shapes = mesh_glb.read_shapes(tmp_path / "godot" / facts["mesh"]["file"])
+    assert list(shapes) == ["scene_collision-colonly"]
+    assert is_watertight(shapes["scene_collision-colonly"])
+    facts = bundled(run, tmp_path / "convex", "godot", "--convex", "2")
+    shapes = mesh_glb.read_shapes(tmp_path / "convex" / facts["mesh"]["file"])
+    assert list(shapes) == ["scene_00-convcolonly", "scene_01-convcolonly"]
+    facts = bundled(run, tmp_path / "unity", "unity")
+    assert is_watertight(mesh_glb.read(tmp_path / "unity" / facts["collision"]["file"]))
+
+
+def test_isaac_gets_the_closed_mesh_in_its_stage(run: Path, tmp_path: Path) -> None:
+    facts = bundled(run, tmp_path / "out", "isaac", "--pivot", "keep")
+    from pxr import Usd, UsdGeom, UsdPhysics
+
+    stage = Usd.Stage.Open(str(tmp_path / "out" / facts["splats"]["file"]))
+    solid = stage.GetPrimAtPath("/Scene/Collision")
+    assert solid.HasAPI(UsdPhysics.CollisionAPI)
+    assert UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z
+    assert UsdGeom.GetStageMetersPerUnit(stage) == 1
+    mesh = UsdGeom.Mesh(solid)
+    assert len(mesh.GetFaceVertexCountsAttr().Get()) == len(ball(2))
+    # The world's x, z, -y: x right, y forward, z up.
+    x, y, z = ball(2).vertices.unbind(-1)
+    expected = torch.stack((x, z, -y), -1)
+    torch.testing.assert_close(torch.tensor(mesh.GetPointsAttr().Get()), expected)
+
+
+def test_the_origin_is_where_it_was_asked_for(run: Path, tmp_path: Path) -> None:
+    kept = bundled(run, tmp_path / "keep", "three", "--pivot", "keep")
+    assert kept["origin_in_run"] == [0, 0, 0]
+    floor = bundled(run, tmp_path / "floor", "three")
+    moved, still = (
+        mesh_glb.read(tmp_path / name / "scene_mesh.glb", axes="RUB").vertices
+        for name in ("floor", "keep")
+    )
+    origin = torch.tensor(floor["origin_in_run"])
+    torch.testing.assert_close(moved, still - origin.float())
+    # The floor of the scene is level, and at 0 now.
+    assert abs(float(moved[:, 1].max())) < 0.1
+
+
+def test_an_earlier_bundle_is_replaced_and_other_folders_are_not(
+    run: Path, tmp_path: Path, capsys
+) -> None:
+    bundled(run, tmp_path / "out", "three")
+    (tmp_path / "out" / "old.txt").write_text("of the earlier bundle")
+    bundled(run, tmp_path / "out", "unity")
+    assert not (tmp_path / "out" / "old.txt").exists()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    assert main(["export", str(run), str(mine), "--bundle", "--target", "three"]) == 2
+    assert "this one holds other things" in capsys.readouterr().err
+    assert [file.name for file in mine.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--bundle"], 2, "--bundle: expected --target with one of unreal, unity, godot"),
+        (["--bundle", "--target", "web"], 2, "--bundle: expected --target with one of"),
+        (["--bundle", "--target", "three", "--crop", "0", "0", "0", "1"], 2, "--crop: a bundle"),
+        (["--bundle", "--target", "three", "--convex", "999"], 2, "--convex: expected 1 to 256"),
+        (["--bundle", "--target", "three", "--lods", "3"], 2, "--lods: expected shares between"),
+        (["--target", "three"], 2, "expected OUT (the file to write), got none"),
+    ],
+)
+def test_bad_use(run: Path, words: list[str], code: int, message: str, capsys) -> None:
+    before = sorted(run.rglob("*"))
+    assert main(["export", str(run), *words]) == code
+    assert message in capsys.readouterr().err
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_scene_file_alone_has_no_bundle(run: Path, tmp_path: Path, capsys) -> None:
+    scene = run / "exports" / "scene.ply"
+    words = ["export", str(scene), str(tmp_path / "out"), "--bundle", "--target", "three"]
+    assert main(words) == 2
+    assert "expected a run folder (a bundle needs its photos)" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_mesh_leaves_nothing_half_written(tmp_path: Path, capsys) -> None:
+    run = with_meshes(tmp_path / "run")
+    (run / "mesh" / "surface_lod2.glb").write_bytes(b"glTF, but no more")
+    words = ["export", str(run), str(tmp_path / "out"), "--bundle", "--target", "three"]
+    assert main(words) == 1
+    assert "surface_lod2.glb" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.long
+def test_what_is_missing_is_made_and_kept(tmp_path: Path, capsys) -> None:
+    for package in ("xatlas", "fast_simplification", "coacd"):
+        pytest.importorskip(package, reason="needs the extra mesh")
+    run = finished(tmp_path / "run")
+    words = ["--bundle", "--target", "unreal", "--collision", "600", "--convex", "4", "--json"]
+    assert main(["export", str(run), *words]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["path"] == str(run / "bundles" / "unreal")
+    assert len(facts["levels"]) == 2
+    assert 1 <= facts["collision"]["pieces"] <= 4
+    assert facts["collision"]["watertight"]
+    kept = {file.name: file.stat().st_mtime_ns for file in (run / "mesh").iterdir()}
+    assert set(kept) == {"surface.glb", "surface.json", "surface_collision.glb",
+                         "surface_lod1.glb", "surface_lod2.glb"}  # fmt: skip
+    # Nothing is made twice.
+    assert main(["export", str(run), "--bundle", "--target", "unity"]) == 0
+    assert kept == {file.name: file.stat().st_mtime_ns for file in (run / "mesh").iterdir()}
