@@ -31,13 +31,12 @@ class Command:
     """A run folder, or a scene file of any format."""
     target_file: Positional[Annotated[Path | None, arg(metavar="OUT")]] = None
     """The file to write; its ending names the format (none is needed with --target). Missing
-    folders are made. With --bundle a folder, by default RUN/bundles/TARGET."""
+    folders are made. With --bundle a folder. Default: RUN/bundles/TARGET."""
     target: Annotated[
         str | None, arg(help=f"Lay the file out for a program.\n\n{targets_help()}")
     ] = None
     bundle: bool = False
-    """Write a folder for the --target: splats, mesh, levels of detail, a shape for physics, how to
-    import them. What the run has not of these is made."""
+    """Write a folder for --target: splats, mesh, levels of detail, physics, how to import them."""
     lods: tuple[float, ...] = (0.3, 0.1)
     """In a bundle: shares of the triangles in its levels of detail."""
     collision: int = 5000
