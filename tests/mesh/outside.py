@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,8 +72,8 @@ class _Files(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def three(file: Path) -> Iterator[Callable[[Cameras], torch.Tensor]]:
-    """A function that draws a file with three.js."""
+def three_page(file: Path) -> Iterator[Any]:
+    """A Playwright page on which three.js has opened a file; see ``viewers/mesh.html``."""
     modules = os.environ.get("SPLATKIT_NODE_MODULES")
     if not modules or not Path(modules, "three").is_dir():
         pytest.skip("SPLATKIT_NODE_MODULES does not name a node_modules folder with three in it")
@@ -84,24 +85,31 @@ def three(file: Path) -> Iterator[Callable[[Cameras], torch.Tensor]]:
             page.goto(f"http://127.0.0.1:{server.server_port}/{PAGE.name}")
             page.wait_for_function("window.open_file !== undefined", timeout=120_000)
             assert page.evaluate("file => window.open_file(file)", file.name) > 0
-
-            def draw(camera: Cameras) -> torch.Tensor:
-                view, projection = matrices(camera, luf=True)
-                url = page.evaluate(
-                    "told => window.draw(told)",
-                    {
-                        "width": camera.width * SAMPLES,
-                        "height": camera.height * SAMPLES,
-                        "view": view.T.reshape(-1).tolist(),
-                        "projection": projection.T.reshape(-1).tolist(),
-                    },
-                )
-                picture = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
-                return averaged(np.asarray(picture.convert("RGB")))
-
-            yield draw
+            yield page
     finally:
         server.shutdown()
+
+
+@contextmanager
+def three(file: Path) -> Iterator[Callable[[Cameras], torch.Tensor]]:
+    """A function that draws a file with three.js."""
+    with three_page(file) as page:
+
+        def draw(camera: Cameras) -> torch.Tensor:
+            view, projection = matrices(camera, luf=True)
+            url = page.evaluate(
+                "told => window.draw(told)",
+                {
+                    "width": camera.width * SAMPLES,
+                    "height": camera.height * SAMPLES,
+                    "view": view.T.reshape(-1).tolist(),
+                    "projection": projection.T.reshape(-1).tolist(),
+                },
+            )
+            picture = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
+            return averaged(np.asarray(picture.convert("RGB")))
+
+        yield draw
 
 
 SRGB8 = 0x8C41
