@@ -74,6 +74,7 @@ class Front:
                 web.get("/api/scenes/{scene}/report", self._report),
                 web.get("/api/scenes/{scene}/photos", self._photos),
                 web.get("/api/scenes/{scene}/photos/{index:\\d+}", self._strip),
+                web.get("/api/tabs/{tab}", self._tab),
                 web.get("/api/tabs/{tab}/link", self._link),
                 web.get("/api/tabs/{tab}/picture.png", self._picture),
                 web.post("/api/tabs/{tab}/path", self._open_path),
@@ -164,6 +165,10 @@ class Front:
         strip = await asyncio.to_thread(self._ranking.strip, source, index)
         headers = {"X-Psnr": f"{strip.psnr:.3f}", "Cache-Control": "no-store"}
         return web.Response(body=strip.jpeg, content_type="image/jpeg", headers=headers)
+
+    async def _tab(self, request: web.Request) -> web.Response:
+        tab = self._stage.tab(request.match_info["tab"])
+        return web.json_response({"drawn": tab is not None and tab.session.last is not None})
 
     async def _link(self, request: web.Request) -> web.Response:
         tab = self._stage.tab(request.match_info["tab"])

@@ -234,6 +234,9 @@ def test_a_link_opens_the_same_view(viewer: Viewer) -> None:
     browser = FakeBrowser(viewer.port, scene=scene, query=query)
     assert browser.told["SetCameraPositionMessage"]["position"] == pytest.approx([1, -1, -3])
     assert browser.controls["Show"]["value"] == "Normals"
+    assert browser.picture() is not None
+    assert ask(viewer, f"/api/tabs/{browser.tab}").json == {"drawn": True}
+    assert ask(viewer, "/api/tabs/another").json == {"drawn": False}
     link = ask(viewer, f"/api/tabs/{browser.tab}/link").json
     assert link == {
         "position": "1.0000,-1.0000,-3.0000",

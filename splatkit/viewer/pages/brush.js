@@ -30,8 +30,6 @@ export class Brush {
     this.sheet.hidden = !on;
     $("paint").classList.toggle("on", on);
     if (on) {
-      const { top, height } = this.frame.getBoundingClientRect();
-      Object.assign(this.sheet.style, { top: `${top}px`, height: `${height}px` });
       this.sheet.width = this.sheet.clientWidth;
       this.sheet.height = this.sheet.clientHeight;
       toast("Paint to select, with Alt to take away. The wheel changes the size; B or Esc ends.", 5);

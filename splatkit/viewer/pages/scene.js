@@ -5,6 +5,7 @@ import { $, ask, attempt, count, duration, make, takeDrops, tell, toast } from "
 
 const LINK_WORDS = ["position", "look_at", "fov", "mode"];
 const MORE_STEPS = 2000;
+const COVER_SECONDS = 30;
 const scene = location.pathname.split("/")[2];
 const tab = [...crypto.getRandomValues(new Uint8Array(9))].map((value) => value.toString(16).padStart(2, "0")).join("");
 let paused = false;
@@ -27,7 +28,10 @@ function openView() {
   const dpr = link.has("fixedDpr") ? "&fixedDpr=1" : "";
   const frame = make("iframe", { src: `/viser?darkMode&hideViserLogo&websocket=${encodeURIComponent(socket)}${dpr}`, title: "The scene" });
   $("waiting").hidden = true;
-  document.body.append(frame);
+  $("cover").firstChild.style.backgroundImage = `url(/api/scenes/${scene}/thumbnail.jpg)`;
+  $("view").append(frame);
+  $("view").hidden = false;
+  uncover(performance.now() + 1000 * COVER_SECONDS);
   frame.onload = () => {
     frame.contentWindow.focus();
     new Brush(frame, tab);
@@ -35,6 +39,14 @@ function openView() {
   };
   for (const name of ["paint", "picture", "share"]) $(name).hidden = false;
   $("picture").href = `/api/tabs/${tab}/picture.png`;
+}
+
+// The scene's small picture covers the view until the first one of its own is there. What went
+// wrong is told in the view itself, so it is uncovered in the end whatever happens.
+async function uncover(end) {
+  const { drawn } = await ask(`/api/tabs/${tab}`).catch(() => ({}));
+  if (drawn || performance.now() > end) $("cover").classList.add("gone");
+  else setTimeout(uncover, 150, end);
 }
 
 function showTraining(told) {
