@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -234,8 +235,9 @@ def test_a_link_opens_the_same_view(viewer: Viewer) -> None:
     browser = FakeBrowser(viewer.port, scene=scene, query=query)
     assert browser.told["SetCameraPositionMessage"]["position"] == pytest.approx([1, -1, -3])
     assert browser.controls["Show"]["value"] == "Normals"
-    assert browser.picture() is not None
-    assert ask(viewer, f"/api/tabs/{browser.tab}").json == {"drawn": True}
+    end = time.monotonic() + 120
+    while not ask(viewer, f"/api/tabs/{browser.tab}").json["drawn"]:
+        assert time.monotonic() < end, "no picture"
     assert ask(viewer, "/api/tabs/another").json == {"drawn": False}
     link = ask(viewer, f"/api/tabs/{browser.tab}/link").json
     assert link == {
