@@ -64,6 +64,10 @@ CASES = {
     "hidden": ({"usable": False}, "finds no NVIDIA GPU that it can use"),
     "old card": ({"capability": (6, 1)}, "has compute capability 6.1, the kernels need 7.5"),
     "new card": ({"capability": (13, 0)}, "13.0, which NVRTC 13.0 does not compile for"),
+    "new nvrtc": (
+        {"driver": 12080, "built": "12.8"},
+        "NVRTC 13.0 compiles for drivers of CUDA 13 or newer, the installed one supports CUDA 12.8",
+    ),
     "no cuda-core": ({"installed": False}, r"cuda-core.* pip install 'splatkit\[cuda\]'"),
     "no nvrtc": ({"nvrtc": "expected NVRTC, got none"}, "expected NVRTC, got none"),
 }

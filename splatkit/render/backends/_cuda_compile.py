@@ -49,24 +49,32 @@ def nvrtc_version() -> tuple[int, int]:
     Raises:
         SplatkitError: there is none.
     """
+    major, minor = _asked("nvrtcVersion")
+    return major, minor
+
+
+def nvrtc_architectures() -> list[int]:
+    """What the compiler compiles for, such as 90 for sm_90.
+
+    Raises:
+        SplatkitError: there is no compiler.
+    """
+    *_, values = _asked("nvrtcGetSupportedArchs")
+    return list(values)
+
+
+def _asked(question: str) -> tuple[Any, ...]:
+    """What a function of NVRTC answers, less its status."""
     try:
         from cuda.bindings import nvrtc  # pyright: ignore[reportAttributeAccessIssue]
 
-        _, major, minor = nvrtc.nvrtcVersion()
+        _, *answer = getattr(nvrtc, question)()
     except (ImportError, RuntimeError, OSError) as error:
         raise SplatkitError(
             "CUDA kernels: expected NVRTC (it comes with CUDA builds of torch), got "
             f"{' '.join(str(error).split())}; install it with: pip install nvidia-cuda-nvrtc"
         ) from error
-    return major, minor
-
-
-def nvrtc_architectures() -> list[int]:
-    """What the compiler compiles for, such as 90 for sm_90."""
-    from cuda.bindings import nvrtc  # pyright: ignore[reportAttributeAccessIssue]
-
-    *_, values = nvrtc.nvrtcGetSupportedArchs()
-    return list(values)
+    return tuple(answer)
 
 
 class Compiler:

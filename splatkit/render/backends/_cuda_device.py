@@ -131,10 +131,17 @@ def _package_obstacle() -> str | None:
         if not _installed(module):
             return f"{package}, which compiles the CUDA kernels, is not installed; {INSTALL_EXTRA}"
     try:
-        compiler = ".".join(map(str, nvrtc_version()))
-        known = nvrtc_architectures()
+        version, known = nvrtc_version(), nvrtc_architectures()
     except SplatkitError as error:
         return str(error)
+    compiler, supported = ".".join(map(str, version)), driver_version()
+    if supported is not None and 1000 * version[0] > supported:
+        # Within a major version drivers load what newer compilers made.
+        return (
+            f"NVRTC {compiler} compiles for drivers of CUDA {version[0]} or newer, the installed "
+            f"one supports CUDA {_dotted(supported)}; install a newer driver, or: pip uninstall "
+            "nvidia-cuda-nvrtc (a torch built for the driver brings its own)"
+        )
     found = architecture()
     if found not in known:
         return (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -102,6 +103,7 @@ class CudaDriver:
     def __init__(self, device: torch.device, compiler: Compiler) -> None:
         self.device = device
         self.compiler = compiler
+        self._context = _primary_context(device.index or 0)
         self._libraries: dict[tuple[str, Options], Any] = {}
         self._functions: dict[tuple[str, Options], int] = {}
 
@@ -113,31 +115,71 @@ class CudaDriver:
     ) -> None:
         if blocks == 0:
             return
-        from cuda.bindings import driver  # pyright: ignore[reportAttributeAccessIssue]
-
         function = self._functions.get((kernel, options)) or self._load(kernel, options)
         arguments = fill(interface().kernels[kernel].arguments, values, self.device)
         addresses = (ctypes.c_void_p * 1)(ctypes.addressof(arguments))
         stream = torch.cuda.current_stream(self.device).cuda_stream
-        # The driver copies the arguments before it returns.
-        (status,) = driver.cuLaunchKernel(
-            function, blocks, 1, 1, threads, 1, 1, 0, stream, ctypes.addressof(addresses), 0
-        )
-        if int(status):
-            _, text = driver.cuGetErrorString(status)
-            raise SplatkitError(
-                f"{kernel}: the driver refused the launch of {blocks} blocks of {threads} threads: "
-                f"{text.decode() if text else status}"
-            )
+        given = (blocks, 1, 1, threads, 1, 1, 0, stream, ctypes.addressof(addresses), 0)
+        with self._current() as driver:
+            # The driver copies the arguments before it returns.
+            status = driver.cuLaunchKernel(function, *given)
+        _succeed(status, f"{kernel}: the launch of {blocks} blocks of {threads} threads")
+
+    @contextmanager
+    def _current(self) -> Iterator[Any]:
+        """The driver's functions, where a launch goes to this GPU.
+
+        A thread that has done nothing on a GPU yet has no context, and a program that uses several
+        may be at another one.
+        """
+        driver = _driver()
+        (found,) = _succeed(driver.cuCtxGetCurrent(), "asking for the context")
+        away = int(found) != int(self._context)
+        if away:
+            _succeed(driver.cuCtxPushCurrent(self._context), "going to the GPU")
+        try:
+            yield driver
+        finally:
+            if away:
+                driver.cuCtxPopCurrent()
 
     def _load(self, kernel: str, options: Options) -> int:
         from cuda.core import ObjectCode  # pyright: ignore[reportAttributeAccessIssue]
 
         file = interface().kernels[kernel].file
-        with torch.cuda.device(self.device):
+        code = self.compiler.cubin(file, options)
+        with self._current():
             if (file, options) not in self._libraries:
-                code = self.compiler.cubin(file, options)
                 self._libraries[file, options] = ObjectCode.from_cubin(code, name=file)
             loaded = self._libraries[file, options].get_kernel(kernel)
         self._functions[kernel, options] = int(loaded.handle)
         return self._functions[kernel, options]
+
+
+def _driver() -> Any:
+    """The functions of NVIDIA's driver; only imported where there is one."""
+    from cuda.bindings import driver  # pyright: ignore[reportAttributeAccessIssue]
+
+    return driver
+
+
+def _primary_context(index: int) -> Any:
+    """The context of a GPU that torch works in too; it is kept until the process ends."""
+    driver = _driver()
+    _succeed(driver.cuInit(0), "starting the driver")
+    (device,) = _succeed(driver.cuDeviceGet(index), f"asking for GPU {index}")
+    (context,) = _succeed(driver.cuDevicePrimaryCtxRetain(device), f"opening GPU {index}")
+    return context
+
+
+def _succeed(answer: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    """What a function of the driver gave, less its status.
+
+    Raises:
+        SplatkitError: it failed.
+    """
+    status, *given = answer
+    if int(status):
+        _, text = _driver().cuGetErrorString(status)
+        raise SplatkitError(f"{what} failed, the driver says: {text.decode() if text else status}")
+    return tuple(given)
