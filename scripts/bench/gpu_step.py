@@ -52,9 +52,19 @@ def training_step(backend: Backend, scene: Gaussians, camera: Cameras) -> Callab
     return step
 
 
-def step_ms(device: torch.device, step: Callable[[], None], runs: int = 7) -> tuple[float, int]:
-    """Milliseconds of a step (median of tens), and peak memory of torch in bytes."""
+def step_ms(
+    device: torch.device, make: Callable[[], Callable[[], None]], runs: int = 7
+) -> tuple[float, int]:
+    """Milliseconds of a step (median of tens), and the memory of torch that it takes, in bytes.
+
+    Args:
+        device: a GPU.
+        make: gives the step, with the model and all that it works on.
+        runs: how many tens.
+    """
+    before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
+    step = make()
     for _ in range(WARM_UP):
         step()
 
@@ -62,7 +72,8 @@ def step_ms(device: torch.device, step: Callable[[], None], runs: int = 7) -> tu
         for _ in range(10):
             step()
 
-    return median_ms(device, runs, ten) / 10, torch.cuda.max_memory_allocated(device)
+    ms = median_ms(device, runs, ten) / 10
+    return ms, torch.cuda.max_memory_allocated(device) - before
 
 
 class StageDriver:

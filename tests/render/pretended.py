@@ -265,6 +265,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch, free: int = 8 << 30) -> Itera
         "synchronize": lambda device=None: None,
         "mem_get_info": lambda device=None: (free, 2 * free),
         "max_memory_allocated": lambda device=None: 1 << 20,
+        "memory_allocated": lambda device=None: 1 << 10,
         "reset_peak_memory_stats": lambda device=None: None,
         "empty_cache": lambda: None,
         "get_device_name": lambda device=None: "Pretended GPU",

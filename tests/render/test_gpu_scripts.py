@@ -27,6 +27,7 @@ pytest.importorskip("cuda.core", reason="cuda-core is not installed")
 
 import gpu as bench  # noqa: E402  # pyright: ignore[reportMissingImports]
 import gpu_merge  # noqa: E402  # pyright: ignore[reportMissingImports]
+import gpu_train  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 
 @pytest.fixture
@@ -93,35 +94,61 @@ def test_peer(gpu, monkeypatch):
 def test_train_goes_on_until_all_is_done(gpu, monkeypatch, tmp_path):
     sets = tmp_path / "fox" / "photos"
     sets.mkdir(parents=True)
-    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(gpu_train, "ROOT", tmp_path)
     (tmp_path / "data" / "sample" / "photos").mkdir(parents=True)
     monkeypatch.setenv("GPU_CHECK_SETS", os.pathsep.join((str(sets), str(tmp_path / "gone"))))
-    calls = []
+    monkeypatch.setattr(gpu_train, "gsplat_obstacle", lambda: None)
+    calls, psnr = [], {"120s": 27.5, "15s": 27.0, "30s": 27.46}
 
-    def run(command, timeout, **_):
+    def run(command, timeout=None, **_):
         calls.append(command)
         out = Path(command[command.index("-o") + 1])
+        if "ingest" in command:
+            out.mkdir(parents=True)
+            (out / "report.html").touch()
+            return
         (out / "checkpoints").mkdir(parents=True, exist_ok=True)
         (out / "checkpoints" / "step_0000100.npz").touch()
-        if len(calls) == 2:
+        if sum("train" in call for call in calls) == 2:
             raise subprocess.TimeoutExpired(command, timeout)
         (out / "eval").mkdir()
-        stats = {"iterations": 900, "seconds_train": 120.0, "mean": {"psnr": 27.5}}
+        reached = psnr[command[command.index("--time-limit") + 1]]
+        stats = {"iterations": 900, "seconds_train": 120.0, "mean": {"psnr": reached}}
         (out / "eval" / "stats.json").write_text(json.dumps(stats))
 
-    monkeypatch.setattr(bench.subprocess, "run", run)
+    monkeypatch.setattr(gpu_train.subprocess, "run", run)
+    prepared = list(gpu_train.prepare())
+    assert [told["value"] is None for told in prepared] == [False, False, True]
     with pytest.raises(SystemExit) as stopped:
-        bench.train()
-    assert stopped.value.code == bench.UNFINISHED
-    figures = bench.train()
-    assert [told["value"] for told in figures] == [27.5] * 4 + [None]
-    assert [("--resume" in call) for call in calls] == [False, False, True, False, False]
-    assert len(bench.train()) == 5
-    assert len(calls) == 5
-    monkeypatch.setattr(bench, "PART_SECONDS", 0)
-    (tmp_path / "build/gpu_check/runs/fox_photos_cpu/eval/stats.json").unlink()
+        list(gpu_train.train())
+    assert stopped.value.code == gpu_train.UNFINISHED
+    figures = list(gpu_train.train())
+    # Each scene: this backend, gsplat, and that 30 seconds do what gsplat does in 120.
+    assert [told["value"] for told in figures] == [27.5, 27.5, 4.0] * 2 + [None]
+    trainings = [call for call in calls if "train" in call]
+    assert [("--resume" in call) for call in trainings] == [False, False, True] + [False] * 6
+    assert sum("ingest" in call for call in calls) == 2
+    assert len(list(gpu_train.train())) == 7
+    assert len([call for call in calls if "train" in call]) == 9
+    monkeypatch.setattr(gpu_train, "PART_SECONDS", 0)
+    (tmp_path / "build/gpu_check/runs/fox_photos_gsplat/eval/stats.json").unlink()
     with pytest.raises(SystemExit):
-        bench.train()
+        list(gpu_train.train())
+
+
+def test_what_was_measured_is_kept_where_a_part_breaks_off(gpu, monkeypatch, capsys):
+    def broken():
+        yield {"id": "first", "value": 1.0}
+        raise MemoryError("5 million are too many")
+
+    monkeypatch.setitem(bench.PARTS, "kernels", broken)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "kernels", "folder"])
+    monkeypatch.setattr(bench.signal, "signal", lambda *_: None)
+    assert bench.main() == bench.BROKEN
+    first, last = json.loads(capsys.readouterr().out)["figures"]
+    assert first["id"] == "first"
+    assert not last["pass"]
+    assert last["how"] == "MemoryError: 5 million are too many"
 
 
 def test_parts_become_one_file_and_a_table(gpu, monkeypatch, tmp_path):
@@ -160,19 +187,23 @@ def test_the_script_goes_on_where_it_stopped(tmp_path):
     script.parent.mkdir()
     script.write_bytes((ROOT / "scripts" / "gpu_check.sh").read_bytes())
     python = tmp_path / "python"
-    # Every part works at once, but `train` first has no time left.
+    # Every part works at once, but `train` first has no time left, and `peer` breaks off.
     python.write_text(
         f"""#!/bin/bash
 echo "$@" >> calls
 case "$*" in
   *" train "*) [ -e started ] || {{ touch started; exit 3; }} ;;
+  *" peer "*) [ -e broken ] || {{ touch broken; echo '{{"figures": []}}'; exit 4; }} ;;
   "- "*) exec {sys.executable} "$@" ;;
 esac
 echo '{{"figures": []}}'
 """
     )
     python.chmod(0o755)
-    environment = {"PYTHON": str(python), "PATH": "/usr/bin:/bin"}
+    results = tmp_path / "kept"
+    environment = {
+        "PYTHON": str(python), "PATH": "/usr/bin:/bin", "GPU_CHECK_RESULTS": str(results),
+    }  # fmt: skip
 
     def check(*words: str) -> tuple[int, str]:
         done = subprocess.run(
@@ -184,15 +215,17 @@ echo '{{"figures": []}}'
     status, told = check("all")
     assert status == 0, told
     assert "train: not finished" in told
-    results = tmp_path / "build" / "gpu_check"
+    assert "peer: broke off" in told
     assert sorted(p.name for p in results.glob("*.json")) == [
-        "kernels.json", "parity.json", "peer.json",
+        "kernels.json", "parity.json", "peer.failed.json",
     ]  # fmt: skip
     figures = json.loads((results / "parity.json").read_text())["figures"]
     assert [f["id"] for f in figures] == ["parity", "sanitizer"]
-    status, told = check("all")
-    assert (results / "train.json").exists()
+    status, told = check("kernels", "peer", "train")
     assert "kernels: done before" in told
+    assert sorted(p.name for p in results.glob("*.json")) == [
+        "kernels.json", "parity.json", "peer.json", "train.json",
+    ]  # fmt: skip
     assert not list(results.glob("*.writing"))
     assert (tmp_path / "calls").read_text().count("gpu.py kernels") == 1
 
