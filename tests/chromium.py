@@ -1,7 +1,12 @@
-"""A real browser for the tests that need one: Debian's Chromium through Playwright."""
+"""A real browser for the tests that need one: the system's Chromium through Playwright.
+
+``SPLATKIT_CHROMIUM`` names the program where it is not on the path under one of the usual names.
+Playwright's own download of a browser is not used: the package alone is enough.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +25,12 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # Containers have little of the memory that Chromium would share between its processes.
+    "--disable-dev-shm-usage",
 )
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+MILLISECONDS = 120_000
+"""That anything may take on a machine with other things to do."""
 
 
 @contextmanager
@@ -29,12 +39,20 @@ def chromium_page(width: int = 1280, height: int = 720) -> Iterator[Any]:
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="needs playwright: pip install playwright"
     )
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("needs Chromium on the path: apt-get install chromium")
+    program = os.environ.get("SPLATKIT_CHROMIUM") or next(
+        filter(None, map(shutil.which, PROGRAMS)), ""
+    )
+    if not program:
+        pytest.skip(
+            "needs Chromium on the path (apt-get install chromium) or named by SPLATKIT_CHROMIUM"
+        )
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        browser = play.chromium.launch(
+            executable_path=program, args=list(ARGUMENTS), timeout=MILLISECONDS
+        )
         try:
-            yield browser.new_page(viewport={"width": width, "height": height})
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(MILLISECONDS)
+            yield page
         finally:
             browser.close()

@@ -18,14 +18,12 @@ from splatkit.core.transforms import look_at, quat_from_rotation, rotation_from_
 from splatkit.io import html
 from splatkit.io.html import NamedView, Tour
 from splatkit.render import render
-from tests.chromium import chromium_page
+from tests.chromium import MILLISECONDS, chromium_page
 from tests.io.format_cases import scene
 
 WIDTH, HEIGHT = 320, 240
 LEAST_PSNR = 40.0
 """Decibels between page and renderer; what the encoding rounds is in it, too."""
-MILLISECONDS = 120_000
-"""For opening a page on a machine that is busy with other things."""
 CENTER = torch.tensor([1.0, -2.0, 4.0], dtype=torch.float64)
 
 
@@ -45,7 +43,6 @@ SIDE = view((9.0, -5.0, 1.0), off_center=(31.0, -17.0))
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with chromium_page(WIDTH, HEIGHT) as page:
-        page.set_default_timeout(MILLISECONDS)
         # Flights from view to view then take no time.
         page.emulate_media(reduced_motion="reduce")
         yield page
@@ -142,6 +139,7 @@ def test_every_degree_and_antialiased_scenes(
     assert shown.psnr(SIDE) >= LEAST_PSNR
 
 
+@pytest.mark.long  # How far a key that is held moves the camera, the machine's frames decide.
 def test_controls(browser: Any, tmp_path: Path) -> None:
     views = [NamedView("Front", FRONT), NamedView("Side", SIDE)]
     path = Cameras(
