@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from splatkit.ingest.floor import floor_normal
 
 CAMERA_DISTANCE = 4.0
 """World units from the centre to the middle one of the cameras, where nothing gives metres."""
+GRAVITY_AGREES = math.radians(5)
+"""How far off the photos' statements of gravity may be in the middle to be believed."""
 _UP_PRIOR = 0.02
 _ROUNDS = 10
 
@@ -92,6 +96,26 @@ def up_direction(rotations: np.ndarray) -> np.ndarray:
         up = candidate / np.linalg.norm(candidate)
         weights = 1 / (1 + (right @ up / 0.1) ** 2)
     return up / np.linalg.norm(up)
+
+
+def up_by_gravity(rotations: np.ndarray, gravity: np.ndarray) -> np.ndarray | None:
+    """[3] unit vector upwards by what photos state; None where they do not agree with each other.
+
+    Args:
+        rotations: [C,3,3] camera_from_source of the photos that state it.
+        gravity: [C,3] unit vectors downwards in their cameras' axes.
+    """
+    ups = -np.einsum("nji,nj->ni", rotations, gravity)
+    mean = np.median(ups, axis=0)
+    if np.linalg.norm(mean) < 0.5:
+        return None
+    for _ in range(_ROUNDS):
+        mean /= np.linalg.norm(mean)
+        off = np.arccos(np.clip(ups @ mean, -1, 1))
+        mean = (ups / (1 + (off / GRAVITY_AGREES)[:, None] ** 2)).sum(0)
+    mean /= np.linalg.norm(mean)
+    off = np.arccos(np.clip(ups @ mean, -1, 1))
+    return mean if float(np.median(off)) <= GRAVITY_AGREES else None
 
 
 def _center(centers: np.ndarray, forward: np.ndarray, points: np.ndarray) -> np.ndarray:

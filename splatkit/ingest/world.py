@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from splatkit.core import Event, Note, SplatkitError
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.frame import source_from_world
+from splatkit.ingest.frame import source_from_world, up_by_gravity
 from splatkit.ingest.geography import Place
 from splatkit.ingest.metres import georeference, scale_by_distance, scale_by_markers
 from splatkit.ingest.sources import Cameras, Posed
-from splatkit.io.images import read_info
+from splatkit.io.images import PhotoInfo, read_info
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def choose_world(cameras: Cameras, config: IngestConfig) -> Generator[Event, Non
     if cameras.settled and not asked:
         return World(np.eye(4), cameras.metric)
     poses = np.stack([posed.camera_from_source for posed in cameras.posed])
-    globe = georeference(poses, [_place(posed) for posed in cameras.posed])
+    infos = [_info(posed) for posed in cameras.posed]
+    globe = georeference(poses, [info.gps if info else None for info in infos])
     metres: float | None = None
     if config.scale_distance is not None:
         metres = scale_by_distance(cameras.posed, cameras.points, *config.scale_distance)
@@ -48,10 +49,13 @@ def choose_world(cameras: Cameras, config: IngestConfig) -> Generator[Event, Non
         yield Note(f"Looking for markers {config.marker}")
         metres = scale_by_markers(cameras.posed, config.marker)
         yield Note("Scale: by the markers")
-    up = None
+    up = _up_by_gravity(cameras.posed, infos)
+    if up is not None:
+        yield Note("Up: by the direction of gravity that the photos state")
     if globe is not None:
         linear = globe.enu_from_source[:3, :3]
-        up = linear[2] / np.linalg.norm(linear[2]) if globe.level else None
+        if up is None and globe.level:
+            up = linear[2] / np.linalg.norm(linear[2])
         if metres is None:
             metres = float(np.cbrt(np.linalg.det(linear)))
             yield Note(f"Scale: metres by GPS, which is {globe.error:.1f} m off in the middle")
@@ -61,8 +65,20 @@ def choose_world(cameras: Cameras, config: IngestConfig) -> Generator[Event, Non
     return World(frame, metres is not None, globe.enu_from_source @ frame, globe.origin)
 
 
-def _place(posed: Posed) -> Place | None:
+def _up_by_gravity(posed: Sequence[Posed], infos: Sequence[PhotoInfo | None]) -> np.ndarray | None:
+    """Up by the photos that state gravity, where they are the half of all or more."""
+    told = [
+        (photo.camera_from_source[:3, :3], info.gravity)
+        for photo, info in zip(posed, infos, strict=True)
+        if info is not None and info.gravity is not None and (photo.upright or not info.turned)
+    ]
+    if not told or len(told) < len(posed) / 2:
+        return None
+    return up_by_gravity(*(np.array(parts) for parts in zip(*told, strict=True)))
+
+
+def _info(posed: Posed) -> PhotoInfo | None:
     try:
-        return read_info(posed.path).gps
+        return read_info(posed.path)
     except SplatkitError:
         return None  # named where it is read for good

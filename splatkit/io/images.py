@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from splatkit.core import SplatkitError
 from splatkit.io.files import atomic_path
+from splatkit.io.gravity import gravity_of
 from splatkit.io.raw import SUFFIXES as RAW_SUFFIXES
 from splatkit.io.raw import raw_size, read_raw
 
@@ -60,6 +61,8 @@ class PhotoInfo:
     """Whether the picture has an alpha channel."""
     plain: bool
     """Whether every program reads the file alike: JPEG or PNG, 8-bit grey or RGB, upright."""
+    gravity: tuple[float, float, float] | None = None
+    """Unit vector downwards in camera axes of the upright picture, where the header tells it."""
 
 
 def list_images(folder: Path) -> list[str]:
@@ -117,6 +120,12 @@ def read_info(path: Path) -> PhotoInfo:
             turn = 1 if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation)
             transparent = _is_transparent(image)
             usual = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
+            gravity = gravity_of(
+                details.get(ExifTags.Base.MakerNote),
+                image.info.get("xmp"),
+                turn,
+                details.get(ExifTags.Base.LensModel),
+            )
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     lying = turn in (5, 6, 7, 8)
@@ -132,6 +141,7 @@ def read_info(path: Path) -> PhotoInfo:
         lying=lying,
         transparent=transparent,
         plain=usual and not transparent and not turned,
+        gravity=gravity,
     )
 
 

@@ -3,15 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from splatkit.core import drain
 from splatkit.core.transforms import look_at
+from splatkit.ingest import ingest
 from splatkit.ingest.frame import (
     CAMERA_DISTANCE,
     points_in_world,
     pose_in_world,
     source_from_world,
+    up_by_gravity,
     up_direction,
 )
+from splatkit.io.scene import load_scene
+from tests.ingest.corner import write_photos
+from tests.ingest.test_posed import write_colmap
+from tests.io.test_gravity import apple_note
 
 
 def orbit(count=24, turns=1.0, up=(0.0, 0.0, 1.0), seed=0):
@@ -89,3 +97,34 @@ def test_one_camera_looking_straight_down():
     pose[2, 3] = 4
     similarity = source_from_world(pose[None], np.zeros((0, 3)))
     assert np.isfinite(similarity).all()
+
+
+def test_up_is_what_the_photos_say_of_gravity_in_spite_of_wrong_ones():
+    up = np.array((1, 2, -3)) / np.sqrt(14)
+    rotations = orbit(up=up)[:, :3, :3]
+    generator = np.random.default_rng(1)
+    gravity = -rotations @ up + generator.normal(0, 0.02, (len(rotations), 3))
+    gravity[::6] = (1, 0, 0)
+    gravity /= np.linalg.norm(gravity, axis=1, keepdims=True)
+    found = up_by_gravity(rotations, gravity)
+    assert found is not None
+    assert np.degrees(np.arccos(found @ up)) < 1
+    # The same direction in every camera is a sensor that does not work.
+    assert up_by_gravity(rotations, np.tile((1.0, 0.0, 0.0), (len(rotations), 1))) is None
+
+
+def test_photos_held_askew_make_an_upright_scene_where_they_state_gravity(tmp_path):
+    turn = np.radians(40)
+    roll = np.eye(4)
+    roll[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    poses = np.stack([roll @ pose for pose in write_photos(tmp_path / "images", 5)])
+    for path, pose in zip(sorted((tmp_path / "images").iterdir()), poses, strict=True):
+        x, y, z = -pose[:3, 2]  # the room's z is up
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x927C] = apple_note(-y, -x, -z)
+        image = Image.open(path).copy()
+        image.save(path, exif=exif)
+    write_colmap(tmp_path / "sparse", poses)
+    scene = load_scene(drain(ingest(tmp_path, tmp_path / "out")))
+    up = np.linalg.inv(scene.source_from_world.numpy())[:3, :3] @ (0, 0, 1)
+    assert up / np.linalg.norm(up) == pytest.approx((0, -1, 0), abs=1e-3)
