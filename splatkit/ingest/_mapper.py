@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pycolmap
 
 FEATURES = "Finding features"
@@ -29,9 +30,14 @@ MATCHES = "Matching photos"
 PLACING = "Placing cameras"
 PLACING_ALL = "Placing all cameras at once"
 FOCAL = "Estimating focal lengths"
+REFINING = "Refining cameras"
 _SECONDS_BETWEEN_REPORTS = 2.0
 _MIN_MODEL_PHOTOS = 3
 _PART_PHOTOS = 200
+_OUTLIER_PIXELS = 1.0
+"""Errors beyond this weigh less the larger they are, when a model is refined."""
+_REFINED = 1e-5
+"""Share of the cost below which another step of refinement gains nothing."""
 
 
 def main(job_file: str, names: list[str]) -> None:
@@ -267,6 +273,57 @@ class Stages:
             pycolmap.hierarchical_mapping(self.database, self.photos, folder, options)
 
         self._map("in_parts", run)
+
+    def refine(self) -> None:
+        """Bundle adjustment of the chosen model in which outliers weigh little.
+
+        The mappers' own takes squares of errors, of all points within 4 pixels: a tenth of them
+        that are wrong bends a lens. ``refine.json`` names the model and the photos to leave out,
+        or, where the model was joined of several, gives poses and lenses; points are found anew
+        then.
+        """
+        told = json.loads((self.work / "refine.json").read_text(encoding="utf-8"))
+        options = pycolmap.BundleAdjustmentOptions()
+        options.print_summary = False
+        options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+        options.ceres.loss_function_scale = _OUTLIER_PIXELS
+        options.ceres.solver_options.function_tolerance = _REFINED
+        options.ceres.solver_options.num_threads = self.threads
+
+        def run(folder: Path) -> None:
+            _say(REFINING, 0, None)
+            if told["model"] is None:
+                model = self._triangulated(told["photos"], folder)
+            else:
+                model = pycolmap.Reconstruction(self.work / told["model"])
+            for image in list(model.images.values()):
+                if image.has_pose and image.name in told["without"]:
+                    model.deregister_frame(image.frame_id)
+            pycolmap.bundle_adjustment(model, options)
+            model.update_point_3d_errors()
+            model.write(folder)
+
+        self._map("refined", run)
+
+    def _triangulated(
+        self, photos: dict[str, dict[str, Any]], folder: Path
+    ) -> pycolmap.Reconstruction:
+        """A model of known poses and lenses with the points that the matches give."""
+        model = pycolmap.Reconstruction()
+        with pycolmap.Database.open(self.database) as database:
+            cache = pycolmap.DatabaseCache.create(database, pycolmap.DatabaseCacheOptions())
+        model.load(cache)
+        for image in list(model.images.values()):
+            told = photos.get(image.name)
+            if told is not None:
+                model.camera(image.camera_id).params = told["lens"]
+                model.frame(image.frame_id).rig_from_world = pycolmap.Rigid3d(
+                    np.array(told["camera_from_world"])[:3]
+                )
+                model.register_frame(image.frame_id)
+        return pycolmap.triangulate_points(
+            model, self.database, self.photos, folder, True, self._incremental_options()
+        )
 
     def _map(self, name: str, run: Callable[[Path], None]) -> None:
         folder = self.work / name

@@ -16,6 +16,7 @@ from splatkit.ingest.ladder import climb
 from splatkit.ingest.placing import PLACING_FILE, save_placing
 from splatkit.ingest.prepare import Prepared, prepare_photos
 from splatkit.ingest.reasons import reasons_for
+from splatkit.ingest.refine import refine
 from splatkit.ingest.sources import Cameras, Posed, Source
 from splatkit.ingest.twins import find_twins
 
@@ -55,6 +56,7 @@ def place_cameras(
     capture = yield from _expect(prepared, missing, twins, work, config)
     closer = capture.cost.fine_seconds
     found = yield from climb(work, prepared, config, source.kind == "video", closer)
+    yield from refine(found)
     best = found.best
     if best is None or len(best.verdict.trusted) < FEWEST:
         raise SplatkitError(

@@ -8,17 +8,24 @@ from splatkit.core import Scene, camera_of
 
 
 def pose_errors(scene: Scene, known: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Errors of a scene's photos, as ``errors_of`` gives them."""
+    found = {photo.name: camera_of(photo).viewmats[0].numpy() for photo in scene.photos}
+    return errors_of(found, known)
+
+
+def errors_of(
+    found: dict[str, np.ndarray], known: dict[str, np.ndarray]
+) -> dict[str, tuple[float, float]]:
     """Errors of photos that both have.
 
     Args:
-        scene: cameras in the world frame.
+        found: photo name -> [4,4] camera_from_world.
         known: photo name -> [4,4] camera_from_reference.
 
     Returns:
         Photo name -> (distance of the centres over the extent of the known ones, rotation error
         in degrees).
     """
-    found = {photo.name: camera_of(photo).viewmats[0].numpy() for photo in scene.photos}
     names = sorted(set(found) & set(known))
     ours, theirs = (np.stack([poses[n] for n in names]) for poses in (found, known))
     from_centers, to_centers = _centers(ours), _centers(theirs)

@@ -2,25 +2,30 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from splatkit.core import Note, Progress, SplatkitError, drain
 from splatkit.ingest import IngestConfig, child, ingest
+from splatkit.ingest.candidates import Candidate
 from splatkit.ingest.child import run_mapper
-from splatkit.ingest.judge import judge
+from splatkit.ingest.judge import Verdict, judge
 from splatkit.ingest.matches import read_pairs
+from splatkit.ingest.refine import refinement_of
 from splatkit.io.colmap import read_model
 from splatkit.io.files import write_json
 from splatkit.io.scene import load_scene
 from tests.ingest.corner import FOCAL, SIZE, write_photos
-from tests.ingest.poses import pose_errors
+from tests.ingest.poses import errors_of, pose_errors
 
 COUNT = 8
 CONFIG = IngestConfig(max_features=1500, threads=2)
@@ -67,6 +72,7 @@ def test_progress_tells_every_stage_and_counts_up(placed):
         "Matching photos",
         "Placing cameras",
         "Checking cameras",
+        "Refining cameras",
         "Undistorting photos",
     ]
     for stage in stages[1:4]:
@@ -96,6 +102,36 @@ def test_without_stated_focal_lengths_the_cameras_are_found_again(placed):
     assert len(judge(model, read_pairs(folder / "database.db")).trusted) == COUNT
     (lens,) = model.cameras.values()
     assert 0.95 < lens.focal_and_center[0] / FOCAL < 1.05
+
+
+def test_a_joined_model_is_adjusted_on_points_found_anew(placed, tmp_path):
+    """Poses that are a little off, as those taken over from another model are, come right."""
+    poses, out, _ = placed
+    for name in ("plain", "photos"):
+        shutil.copytree(out / "work" / name, tmp_path / name)
+    folder = tmp_path / "plain"
+    (images,) = folder.glob("incremental/*/images.bin")
+    model = read_model(images.parent)
+    chance = np.random.default_rng(0)
+    crooked = [
+        replace(image, camera_from_world=nudged(image.camera_from_world, chance))
+        for image in model.images
+    ]
+    verdict = Verdict(frozenset(), {}, 0, {})
+    best = Candidate("several/joined/0", replace(model, images=crooked), verdict, [])
+    write_json(folder / "refine.json", refinement_of(best))
+    shutil.rmtree(folder / "refined", ignore_errors=True)
+    drain(run_mapper(folder, "refine"))
+    refined = read_model(folder / "refined")
+    assert len(refined.points) > 0.8 * len(model.points)
+    known = {f"{i:02d}.jpg": pose for i, pose in enumerate(poses)}
+    before, after = (
+        np.array(list(errors_of({i.name: i.camera_from_world for i in images}, known).values()))
+        for images in (crooked, refined.images)
+    )
+    assert before[:, 0].max() > 0.015
+    assert after[:, 0].max() < 0.004
+    assert after[:, 1].max() < 0.3
 
 
 def test_the_world_is_upright(placed):
@@ -235,6 +271,14 @@ def test_groups_follow_exif(tmp_path):
     assert second["names"] == ["02.jpg"]
     assert first["focal"] == pytest.approx(33 / 43.2666 * 500, rel=1e-4)
     assert first["focal_known"]
+
+
+def nudged(pose: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+    """The pose turned by about a third of a degree and moved by some hundredths."""
+    moved = pose.copy()
+    moved[:3, :3] = cv2.Rodrigues(chance.normal(0, 0.005, 3))[0] @ pose[:3, :3]
+    moved[:3, 3] += chance.normal(0, 0.06, 3)
+    return moved
 
 
 def _children(parent: int | None = None) -> list[int]:
