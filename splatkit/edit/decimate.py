@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
+from splatkit.core.bulk import bulk
 from splatkit.render import render
-from splatkit.render.paths import circle, framing
+from splatkit.render.paths import circle
 
 VIEWS = 48
 """At most so many of the photos' cameras are rendered."""
@@ -89,7 +90,7 @@ def views_and_contribution(
 def views_around(gaussians: Gaussians) -> Cameras:
     """Views of a scene that comes without cameras: three tilted circles."""
     flat = circle(gaussians, RING_VIEWS, LONG_SIDE, LONG_SIDE * 3 // 4)
-    focus, _ = framing(gaussians)
+    focus, _ = bulk(gaussians)
     rings = []
     for degrees in RINGS:
         angle = math.radians(degrees)

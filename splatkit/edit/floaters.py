@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, UsageError
+from splatkit.core.bulk import GIANT, giants
 from splatkit.core.neighbours import nearest_neighbours
 from splatkit.edit.clusters import NEIGHBOURS, cluster_sizes
 from splatkit.edit.decimate import views_and_contribution
-from splatkit.render.paths import framing
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Signs:
 
     opacity: float | None = 0.01
     """Fainter than this, 0 to 1."""
-    size: float | None = 1.0
+    size: float | None = GIANT
     """Larger than this many radii of the scene's bulk (largest standard deviation)."""
     density: float | None = 4.0
     """So many times farther from its eight neighbours than those are from theirs."""
@@ -78,8 +78,7 @@ def find_floaters(
     if signs.opacity is not None:
         found["opacity"] = gaussians.opacities.detach() < signs.opacity
     if signs.size is not None:
-        largest = gaussians.scales.detach().max(1).values
-        found["size"] = largest > signs.size * framing(gaussians)[1]
+        found["size"] = giants(gaussians, signs.size)
     if signs.views is not None and cameras is not None and len(cameras):
         views, _ = views_and_contribution(gaussians, cameras, backend)
         found["views"] = (views < signs.views).to(gaussians.device)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Gaussians, Photo, SplatkitError, UsageError
+from splatkit.core.bulk import bulk
 from splatkit.core.similarity import transformed
 from splatkit.ingest.frame import up_direction
-from splatkit.render.paths import UP, framing
+from splatkit.render.paths import UP
 
 AXES = {
     "x": (1, 0, 0), "neg-x": (-1, 0, 0), "y": (0, 1, 0), "neg-y": (0, -1, 0),
@@ -158,7 +159,7 @@ def find_floor(gaussians: Gaussians, seed: int = 0) -> Floor:
     Raises:
         SplatkitError: there is no such plane.
     """
-    middle, radius = framing(gaussians)
+    middle, radius = bulk(gaussians)
     means = gaussians.means.detach().double().cpu()[gaussians.opacities.detach().cpu() > 0.3]
     means = means[(means - middle).norm(dim=1) < 3 * radius]
     if len(means) < 10:

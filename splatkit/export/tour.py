@@ -7,10 +7,11 @@ from pathlib import PurePosixPath
 import torch
 
 from splatkit.core import camera_of
+from splatkit.core.bulk import bulk
 from splatkit.export.opening import OpenScene
 from splatkit.export.prepare import ExportOptions, cameras_turned, rotation_of
 from splatkit.io.html import NamedView, Tour
-from splatkit.render.paths import captured, circle, focus_of, framing
+from splatkit.render.paths import captured, circle, focus_of
 
 SECONDS_A_PHOTO = 0.7
 SHORTEST, LONGEST = 12.0, 60.0
@@ -39,13 +40,13 @@ def tour_of(scene: OpenScene, options: ExportOptions | None = None) -> Tour:
         views = [NamedView(_title(photo.name), camera_of(photo)) for photo in photos]
         # Who walks around something takes the middle of the photos from the middle of the way.
         first = len(photos) // 2
-        focus = focus_of(cameras) if len(photos) > 1 else framing(scene.gaussians)[0]
+        focus = focus_of(cameras) if len(photos) > 1 else bulk(scene.gaussians)[0]
     else:
         seconds, first = CIRCLE_SECONDS, 0
         around = circle(scene.gaussians, round(seconds * FRAMES_A_SECOND), *_CIRCLE_SHAPE)
         # The circle starts behind the scene (+z); an RDF scene faces -z.
         order = torch.arange(len(around)).roll(len(around) // 2)
-        path, focus = around[order], framing(scene.gaussians)[0]
+        path, focus = around[order], bulk(scene.gaussians)[0]
         names = ("Front", "Left", "Back", "Right")
         quarter = len(path) // len(names)
         views = [

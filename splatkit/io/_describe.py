@@ -5,20 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from splatkit.core import Gaussians
+from splatkit.core.bulk import bulk, giants
 from splatkit.core.transforms import rotation_from_quat
 from splatkit.io._usable import usable
 
 NEARLY_TRANSPARENT = 1 / 255
 """Opacity below which a Gaussian is never drawn."""
-GIANT = 1.0
-"""A Gaussian with a standard deviation above this share of the bulk's radius covers everything."""
 NOTABLE = 0.05
 """A share of the Gaussians that is worth a warning."""
-_BULK = 0.7
 _SAMPLES = 1 << 17
 _FLAT = 0.35
 """Shortest axis by middle axis of a Gaussian that lies on a surface."""
@@ -49,7 +44,7 @@ def describe(path: Path, name: str, gaussians: Gaussians, **facts: Any) -> dict[
     size = path.stat().st_size
     center, radius = bulk(kept)
     faint = int((kept.opacities < NEARLY_TRANSPARENT).sum())
-    giant = int((kept.scales.amax(1) > GIANT * radius).sum()) if len(kept) else 0
+    giant = int(giants(kept).sum())
     low, high = (
         (kept.means.amin(0).tolist(), kept.means.amax(0).tolist()) if len(kept) else (None, None)
     )
@@ -78,15 +73,6 @@ def describe(path: Path, name: str, gaussians: Gaussians, **facts: Any) -> dict[
         "bytes": size,
         "bytes_per_gaussian": size / max(len(gaussians), 1),
     }
-
-
-def bulk(gaussians: Gaussians) -> tuple[Tensor, float]:
-    """[3] median centre, and the radius about it that holds most of the Gaussians."""
-    if len(gaussians) == 0:
-        return torch.zeros(3), 0.0
-    means = gaussians.means[:: max(1, len(gaussians) // _SAMPLES)]
-    center = means.median(0).values
-    return center, float((means - center).norm(dim=1).quantile(_BULK))
 
 
 def up_axis(gaussians: Gaussians) -> str | None:
@@ -128,7 +114,7 @@ def _warnings(count: int, broken: int, faint: int, giant: int, up: str | None) -
     if faint > NOTABLE * count:
         found.append(f"{faint / count:.0%} are too transparent to be seen: --max-gaussians")
     if giant:
-        found.append(f"{giant} are larger than the bulk of the scene: --crop")
+        found.append(f"{giant} are larger than the bulk of the scene: splatkit edit --max-size 1")
     if up not in (None, "-y"):
         flag = up.replace("-", "neg-")
         found.append(f"{up} seems to point up, where -y should: export with --up {flag}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, UsageError, check
+from splatkit.core.bulk import bulk
 from splatkit.core.transforms import look_at, quat_from_rotation, rotation_from_quat
 
 UP = (0.0, -1.0, 0.0)
@@ -21,8 +22,6 @@ SWING_SHARE = 0.85
 """How much of the range of azimuths is used: its ends show what few views have seen."""
 AZIMUTH_SMOOTHING = math.radians(25)
 """Width of the kernel that averages the captured elevation and distance along an orbit."""
-BULK = 0.7
-"""Share of the Gaussians that a framing without cameras takes in."""
 DEFAULT_FOV = math.radians(50)
 """Vertical field of view where no camera gives one, radians."""
 DEFAULT_ELEVATION = math.radians(20)
@@ -96,7 +95,7 @@ def captured(cameras: Cameras, frames: int, width: int, height: int) -> Cameras:
 
 def circle(gaussians: Gaussians, frames: int, width: int, height: int) -> Cameras:
     """A circle around a scene that comes without cameras, slightly from above."""
-    focus, radius = framing(gaussians)
+    focus, radius = bulk(gaussians)
     focal = 0.5 * height / math.tan(0.5 * DEFAULT_FOV)
     along = torch.arange(frames, dtype=torch.float64) * (2 * math.pi / frames)
     distance = radius / math.sin(0.5 * DEFAULT_FOV)
@@ -118,19 +117,6 @@ def focus_of(cameras: Cameras) -> Tensor:
     lhs = (across + pull).sum(0)
     rhs = (across @ centers[..., None] + (pull @ guess[..., None])).sum(0)
     return torch.linalg.solve(lhs, rhs).squeeze(-1)
-
-
-def framing(gaussians: Gaussians) -> tuple[Tensor, float]:
-    """Focus [3] float64 and radius of the bulk of a scene, world units, far floaters left out."""
-    means = gaussians.means.detach().double()[gaussians.opacities.detach() > 0.1]
-    if len(means) < 8:
-        means = gaussians.means.detach().double()
-    if len(means) == 0:
-        return torch.zeros(3, dtype=torch.float64), 1.0
-    focus = means.median(0).values
-    distances = (means - focus).norm(dim=-1).sort().values
-    radius = float(distances[int(BULK * (len(distances) - 1))])
-    return focus, max(radius, 1e-3)
 
 
 def _check_path(cameras: Cameras, frames: int) -> None:

@@ -9,6 +9,7 @@ import viser
 from torch import Tensor
 
 from splatkit.core import SplatkitError
+from splatkit.core.bulk import bulk
 from splatkit.edit.floaters import WORDS, Signs, find_floaters, union
 from splatkit.edit.recipe import cameras_of
 from splatkit.edit.selection import (
@@ -19,7 +20,6 @@ from splatkit.edit.selection import (
     shown,
     under_brush,
 )
-from splatkit.render.paths import framing
 from splatkit.viewer.desk import Desk, whole_mask
 from splatkit.viewer.pointing import Pointing
 from splatkit.viewer.volumes import Volume, inside
@@ -64,7 +64,7 @@ class Selecting:
         self._desk, self._pointing, self._backend = desk, pointing, backend
         self._attempt, self._changed = attempt, changed
         gaussians, _ = desk.current()
-        center, radius = framing(gaussians)
+        center, radius = bulk(gaussians)
         width = float(f"{VOLUME_SHARE * radius:.2g}")
         self._volume = Volume(client, center, width)
         gui = client.gui

@@ -13,7 +13,7 @@ import viser
 from viser._messages import BackgroundImageMessage
 
 from splatkit.core import Photo
-from splatkit.render.paths import framing
+from splatkit.core.bulk import bulk
 from splatkit.viewer.desk import Desk
 from splatkit.viewer.editing import Editing
 from splatkit.viewer.encode import Encoded
@@ -72,7 +72,7 @@ class Tab:
         self._middle = middle(source.photos, gaussians)
         home = first_place(source.photos, gaussians)
         reach = float(np.linalg.norm(home.look_at - home.position))
-        self._moving = Moving(client, home, *framing(gaussians))
+        self._moving = Moving(client, home, *bulk(gaussians))
         self.desk = Desk(source, setting.run)
         gathering = Gathering(self.desk)
         self.session = Session(gathering, self._send, setting.line, self._tell, self._fail, backend)

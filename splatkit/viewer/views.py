@@ -11,8 +11,9 @@ import viser
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, Photo
+from splatkit.core.bulk import bulk
 from splatkit.core.transforms import look_at, quat_from_rotation, rotation_from_quat
-from splatkit.render.paths import UP, circle, focus_of, framing
+from splatkit.render.paths import UP, circle, focus_of
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def first_place(photos: list[Photo], gaussians: Gaussians) -> Place:
         # Who walks around something takes the middle of the photos from the middle of the way.
         return place_of_photo(taken[len(taken) // 2], middle(photos, gaussians))
     view = circle(gaussians, 1, 16, 9)
-    focus, _ = framing(gaussians)
+    focus, _ = bulk(gaussians)
     fov = 2 * math.atan(0.5 * 9 / float(view.Ks[0, 1, 1]))
     # The circle starts behind the scene (+z); an RDF scene faces -z.
     position = 2 * focus - view.positions[0]
@@ -101,7 +102,7 @@ def first_place(photos: list[Photo], gaussians: Gaussians) -> Place:
 def middle(photos: list[Photo], gaussians: Gaussians) -> Tensor:
     """[3] float64 point that the scene is about, world frame."""
     if len(photos) < 2:
-        return framing(gaussians)[0]
+        return bulk(gaussians)[0]
     viewmats = torch.stack([photo.viewmat for photo in photos])
     Ks = torch.stack([photo.K for photo in photos])
     return focus_of(Cameras(viewmats, Ks, photos[0].width, photos[0].height))

@@ -9,6 +9,7 @@ from splatkit.core import Gaussians, UsageError
 from splatkit.core.neighbours import nearest_neighbours
 from splatkit.edit.clusters import cluster_sizes
 from splatkit.edit.floaters import NONE, Signs, find_floaters, union
+from splatkit.io import info, write_gaussians
 from tests.scenes import ball_over_floor, ring
 
 
@@ -82,3 +83,11 @@ def test_neighbours_are_the_nearest() -> None:
 def test_signs_that_make_no_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))}: expected"):
         Signs(**wrong)
+
+
+def test_info_counts_what_editing_deletes(tmp_path) -> None:
+    scene, _ = with_floaters()
+    scene.log_scales[:40] += torch.linspace(0, 4, 40)[:, None]
+    write_gaussians(scene, tmp_path / "a.npz")
+    found = find_floaters(scene, replace(NONE, size=1.0))["size"]
+    assert info(tmp_path / "a.npz")["giant"] == int(found.sum()) > 3

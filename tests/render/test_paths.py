@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from splatkit.core import Cameras, UsageError
+from splatkit.core.bulk import bulk
 from splatkit.core.transforms import look_at
-from splatkit.render.paths import captured, circle, focus_of, framing, orbit
+from splatkit.render.paths import captured, circle, focus_of, orbit
 from tests.scenes import UP, ball_over_floor, ring
 
 
@@ -93,7 +94,7 @@ def test_views_at_one_spot_turn() -> None:
 def test_a_circle_frames_the_bulk_in_spite_of_floaters() -> None:
     gaussians = ball_over_floor()
     gaussians.means[0] = torch.tensor([1e6, 0.0, 0.0])
-    focus, radius = framing(gaussians)
+    focus, radius = bulk(gaussians)
     assert float(focus.norm()) < 1
     assert 0.5 < radius < 3
     path = circle(gaussians, 4, 64, 48)
