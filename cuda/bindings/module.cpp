@@ -12,6 +12,7 @@
 
 namespace nb = nanobind;
 
+void bind_files(nb::module_ &module);
 void bind_raster(nb::module_ &module);
 void bind_step(nb::module_ &module);
 void bind_triangles(nb::module_ &module);
@@ -42,6 +43,7 @@ NB_MODULE(_native, module) {
           throw nb::value_error(("isa: expected one that runs here, got '" + name + "'").c_str());
       },
       nb::arg("name"), "Use another instruction set from now on; for tests and comparisons.");
+  bind_files(module);
   bind_raster(module);
   bind_step(module);
   bind_triangles(module);

@@ -43,6 +43,14 @@ def read_bytes(path: Path) -> bytes:
         raise SplatkitError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+def read_array(path: Path) -> Bytes:
+    """The same as an array, for large files: NumPy asks the system for large pages."""
+    try:
+        return np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise SplatkitError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
 def damaged(path: Path, what: str) -> SplatkitError:
     """The error for a file that contradicts itself; libraries' texts become one line."""
     fault = " ".join(what.split())
@@ -101,15 +109,16 @@ def opacity_bytes(logits: Tensor) -> Bytes:
 
 def logits_of_bytes(values: Bytes) -> Tensor:
     """Inverse of ``opacity_bytes``; 0 and 255 become finite logits."""
-    return torch.from_numpy(_LOGITS[values])
+    return torch.from_numpy(LOGITS[values])
 
 
-_LOGITS = (
+LOGITS = (
     torch.logit(torch.arange(256, dtype=torch.float64) / 255)
     .clamp(-OPAQUE_LOGIT, OPAQUE_LOGIT)
     .to(torch.float32)
     .numpy()
 )
+"""Of each byte of opacity."""
 
 
 def split_largest(quats: Tensor) -> tuple[Tensor, Tensor]:
