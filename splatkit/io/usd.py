@@ -92,12 +92,11 @@ def write(gaussians: Gaussians, path: Path, *, collision: Triangles | None = Non
     """
     _check_library(path)
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=MAX_DEGREE)
-    layer = _layer_of(gaussians, collision)
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".usdz":
-            _package(layer, temporary, path)
+            _write_package(gaussians, collision, temporary, path)
         else:
-            layer.Export(str(temporary))
+            _write_layer(gaussians, collision, temporary)
 
 
 def info(path: Path) -> dict[str, Any]:
@@ -132,10 +131,10 @@ def _library(name: str) -> ModuleType:
     return import_module(f"pxr.{name}")
 
 
-def _layer_of(gaussians: Gaussians, collision: Triangles | None) -> Any:
-    """A layer (pxr.Sdf.Layer) in memory that holds the scene."""
+def _write_layer(gaussians: Gaussians, collision: Triangles | None, path: Path) -> None:
     Sdf, Usd, UsdGeom, UsdVol, Vt = map(_library, ("Sdf", "Usd", "UsdGeom", "UsdVol", "Vt"))
-    stage = Usd.Stage.Open(Sdf.Layer.CreateAnonymous(".usdc"))
+    layer = Sdf.Layer.CreateNew(str(path))
+    stage = Usd.Stage.Open(layer)
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)
     stage.GetRootLayer().customLayerData = {"creator": "splatkit"}
@@ -150,25 +149,22 @@ def _layer_of(gaussians: Gaussians, collision: Triangles | None) -> Any:
     low, high = _extent(gaussians)
     field.CreateExtentAttr(Vt.Vec3fArray([tuple(low), tuple(high)]))
 
-    stored = _stored(gaussians)
-    # The library copies: each array goes as soon as it has been handed over.
-    field.CreatePositionsAttr(Vt.Vec3fArray.FromNumpy(stored.pop("means")))
-    field.CreateOrientationsAttr(Vt.QuatfArray.FromNumpy(stored.pop("quats")))
-    field.CreateScalesAttr(Vt.Vec3fArray.FromNumpy(stored.pop("scales")))
-    field.CreateOpacitiesAttr(Vt.FloatArray.FromNumpy(stored.pop("opacities")))
     field.CreateRadianceSphericalHarmonicsDegreeAttr(gaussians.sh_degree)
-    sh = np.empty(gaussians.sh.shape, np.float32)
-    for block in linear.blocks(len(gaussians)):
-        sh[block] = rotate_sh(gaussians.sh[block], _STORED_FROM_WORLD).numpy()
-    attribute = field.CreateRadianceSphericalHarmonicsCoefficientsAttr(
-        Vt.Vec3fArray.FromNumpy(sh.reshape(-1, 3))
-    )
+    attribute = field.CreateRadianceSphericalHarmonicsCoefficientsAttr(_stored_sh(gaussians))
     # Not asked for by the schema, but other writers say so too, and it helps viewers of primvars.
     attribute.SetMetadata("elementSize", gaussians.sh.shape[1])
     attribute.SetMetadata("interpolation", UsdGeom.Tokens.vertex)
+    if path.suffix.lower() != ".usda":
+        # What a binary layer has saved it no longer holds in memory.
+        layer.Save()
+    means, quats, scales, opacities = _stored(gaussians)
+    field.CreatePositionsAttr(means)
+    field.CreateOrientationsAttr(quats)
+    field.CreateScalesAttr(scales)
+    field.CreateOpacitiesAttr(opacities)
     if collision is not None:
         _add_collision(stage, collision)
-    return stage.GetRootLayer()
+    layer.Save()
 
 
 def _add_collision(stage: Any, shape: Triangles) -> None:
@@ -189,18 +185,31 @@ def _add_collision(stage: Any, shape: Triangles) -> None:
     solid.CreateApproximationAttr(UsdPhysics.Tokens.none)
 
 
-def _stored(gaussians: Gaussians) -> dict[str, Floats]:
-    """All but the harmonics, in the form and frame of the file."""
+def _stored_sh(gaussians: Gaussians) -> Any:
+    """Vt.Vec3fArray [N K] of the harmonics in the frame of the file."""
+    Vt = _library("Vt")
+    count, bases = gaussians.sh.shape[:2]
+    # Filled in place, a block at a time: the library would copy a whole array.
+    array = Vt.Vec3fArray(count * bases)
+    for block in linear.blocks(count):
+        turned = rotate_sh(gaussians.sh[block], _STORED_FROM_WORLD).reshape(-1, 3)
+        part = Vt.Vec3fArray.FromNumpy(turned.numpy())
+        array[block.start * bases : block.stop * bases] = part
+    return array
+
+
+def _stored(gaussians: Gaussians) -> tuple[Any, Any, Any, Any]:
+    """Means, quaternions, scales and opacities (Vt arrays) in the form and frame of the file."""
+    Vt = _library("Vt")
     plain = replace(gaussians, sh=gaussians.sh[:, :1])
     turned = transformed(plain, _STORED_FROM_WORLD)
     quats = torch.nn.functional.normalize(turned.quats, dim=-1)[:, (1, 2, 3, 0)]
-    columns = {
-        "means": turned.means,
-        "quats": quats,
-        "scales": turned.scales,
-        "opacities": turned.opacities,
-    }
-    return {name: tensor.contiguous().numpy() for name, tensor in columns.items()}
+    return (
+        Vt.Vec3fArray.FromNumpy(turned.means.contiguous().numpy()),
+        Vt.QuatfArray.FromNumpy(quats.contiguous().numpy()),
+        Vt.Vec3fArray.FromNumpy(turned.scales.contiguous().numpy()),
+        Vt.FloatArray.FromNumpy(turned.opacities.contiguous().numpy()),
+    )
 
 
 def _extent(gaussians: Gaussians) -> tuple[list[float], list[float]]:
@@ -213,12 +222,14 @@ def _extent(gaussians: Gaussians) -> tuple[list[float], list[float]]:
     return ends.amin(0).tolist(), ends.amax(0).tolist()
 
 
-def _package(layer: Any, temporary: Path, path: Path) -> None:
-    """Write a ``.usdz``: the layer as its first and only file, aligned as the format wants."""
+def _write_package(
+    gaussians: Gaussians, collision: Triangles | None, temporary: Path, path: Path
+) -> None:
+    """Write a ``.usdz``: a layer as its first and only file, aligned as the format wants."""
     Sdf = _library("Sdf")
     inner = temporary.with_suffix(".usdc")
     try:
-        layer.Export(str(inner))
+        _write_layer(gaussians, collision, inner)
         size = inner.stat().st_size
         if size >= _MAX_PACKAGE_BYTES:
             raise SplatkitError(
