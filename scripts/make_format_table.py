@@ -49,9 +49,9 @@ def row_of(opened: OpenScene, form: Format, folder: Path) -> tuple[dict[str, Any
     assert write is not None
     times: dict[str, list[float]] = {"write": [], "read": [], "copy": []}
     for _ in range(ROUNDS):
-        times["write"].append(seconds(lambda: write(scene, path)))
-        times["read"].append(seconds(lambda: form.read(path)))
-        times["copy"].append(seconds(lambda: copy(path)))
+        times["write"].append(seconds(lambda: write(scene, path))[1])
+        times["read"].append(seconds(lambda: form.read(path))[1])
+        times["copy"].append(seconds(lambda: copy(path))[1])
     proof = prove(scene, path, form, check_views(opened, scene, ExportOptions()))
     least = {name: min(values) for name, values in times.items()}
     row = {

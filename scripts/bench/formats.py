@@ -2,19 +2,24 @@
 
     python scripts/bench/formats.py [SCENE] [--count 1000000] [--json] [--only SUFFIX]
 
-Reading and writing of one format take turns with copying a file of the same size (flushed to the
-disk like everything that splatkit writes), in a process of their own; the figures are ratios of
-the least times. Times are processor time: other programs that run do not count. *Codec* is the
-time inside what the format prescribes: its compressor (zstandard, zlib, WebP), the clustering of
-colours for SOG, and the arithmetic between numbers and its integers for SPZ and compressed PLY;
-the rest is files, order in space, axes and checks. *Memory* is the peak in
-multiples of the scene's float32 arrays, these included: 2 is the arrays and as much again.
+*Copies*: reading and writing take turns with copying a file of the same size (flushed to the disk
+like everything that splatkit writes); the ratio of the least times, elapsed and of the processor.
+Elapsed times are true on a machine that does nothing else.
+
+*Codecs*: the whole against what the format itself prescribes, processor time on one thread: its
+compressor (zstandard, zlib, WebP), the clustering of colours of SOG, and the arithmetic between
+numbers and stored bytes (``CODECS`` names the functions). The rest is files, order in space, axes
+and checks. *Compressors* count zstandard, zlib and WebP alone.
+
+*Memory* is the peak in multiples of the scene's float32 arrays, these included (2 is the arrays and
+as much again), each way in a process of its own that has written and read a small scene before.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import shutil
@@ -25,6 +30,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,13 +38,15 @@ from unittest import mock
 import torch
 from figure import figure
 
+from splatkit import _native
 from splatkit.core import Gaussians
+from splatkit.core.sh import count_from_degree
 from splatkit.io import _packing, compressed_ply, read_gaussians, sog, spz
 from splatkit.io.registry import FORMATS, Format
 
 COUNT = 1_000_000
-ROUNDS = 3
-SECONDS = 30.0
+ROUNDS = 5
+SECONDS, CODEC_SECONDS = 15.0, 2.0
 """No further round of a format that took longer: small differences do not count there."""
 COPY_GOAL = 2.0
 """Reading and writing may take so many file copies, where numbers are stored as they are."""
@@ -48,9 +56,19 @@ MEMORY_GOAL = 2.0
 LEAVE_OUT = ("gltf", "usda", "usd")
 """Ways of writing down what another row shows already, and text that nobody opens at this size."""
 PLAIN = ("ply", "splat", "npz")
-CODECS: dict[str, list[tuple[Any, str]]] = {
-    "spz": [(spz, name) for name in ("_compressed", "_unzstd", "_gzip", "_packed", "_unpacked")],
-    "sog": [(sog, "_picture"), (sog, "_decoded"), (sog, "codebook"), (sog, "palette")],
+Functions = list[tuple[Any, str]]
+COMPRESSORS: dict[str, Functions] = {
+    "spz": [(spz, name) for name in ("_compressed", "_unzstd", "_gzip")],
+    "sog": [(sog, name) for name in ("_picture", "_decoded")],
+    "compressed-ply": [],
+}
+"""Functions that are hardly more than a library's call."""
+CODECS: dict[str, Functions] = {
+    "spz": [*COMPRESSORS["spz"], (spz, "_packed"), (spz, "_unpacked")],
+    "sog": COMPRESSORS["sog"]
+    + [(sog, name) for name in ("codebook", "nearest_entries", "palette")]
+    + [(sog, name) for name in ("_unpack_means", "_unpack_quats", "_unpack_base")]
+    + [(sog._Bundle, "look_up")],
     "compressed-ply": [
         (compressed_ply, name)
         for name in (
@@ -67,6 +85,8 @@ CODECS: dict[str, list[tuple[Any, str]]] = {
     + [(_packing, "morton_order")],
 }
 """Functions that are the codec of a format."""
+WARM = 1000
+"""Gaussians of the scene that loads the libraries before memory is measured."""
 
 
 def scene_of(source: Path | None, count: int) -> Gaussians:
@@ -90,43 +110,83 @@ def scene_of(source: Path | None, count: int) -> Gaussians:
 
 
 def measure(form: Format, source: Path | None, count: int) -> dict[str, Any]:
-    """Write and read a scene in one format, in turns with copies."""
-    scene = scene_of(source, count)
-    floats = 4 * sum(tensor.numel() for tensor in scene.parameters().values())
+    """Write and read a scene in one format, in turns with copies, and then on one thread."""
+    scene = held(scene_of(source, count), form)
     assert form.write is not None
     write = form.write
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"scene{form.suffix}")
-        written = peak_of(lambda: write(scene, path))
-        del scene
-        read = peak_of(lambda: form.read(path))
-        scene = form.read(path)
-        times: dict[str, list[float]] = {name: [] for name in ("write", "read", "copy")}
-        codec: dict[str, list[float]] = {"write": [], "read": []}
+        write(scene, path)
+        works = {
+            "write": lambda: write(scene, path),
+            "read": lambda: form.read(path),
+            "copy": lambda: copy(path),
+        }
+        least = dict.fromkeys(works, (math.inf, math.inf))
+        start = time.perf_counter()
         for _ in range(ROUNDS):
-            times["copy"].append(seconds(lambda: copy(path)))
-            for name, work in (
-                ("write", lambda: write(scene, path)),
-                ("read", lambda: form.read(path)),
-            ):
-                with timed_codec(form) as spent:
-                    times[name].append(seconds(work))
-                codec[name].append(spent[0])
-            if sum(map(sum, times.values())) > SECONDS:
+            for name, work in works.items():
+                least[name] = tuple(map(min, least[name], seconds(work)))
+            if time.perf_counter() - start > SECONDS:
                 break
         size = sum(file.stat().st_size for file in Path(folder).iterdir() if file.name != "copy")
-    least = {name: min(values) for name, values in times.items()}
+        row = {
+            "format": form.name,
+            "bytes_per_gaussian": size / count,
+            "seconds": {name: elapsed for name, (elapsed, _) in least.items()},
+            "processor_seconds": {name: busy for name, (_, busy) in least.items()},
+        }
+        for way in ("write", "read"):
+            elapsed, busy = (a / b for a, b in zip(least[way], least["copy"], strict=True))
+            row |= {f"{way}_copies": elapsed, f"{way}_processor_copies": busy}
+        if form.name in CODECS:
+            for way in ("write", "read"):
+                row |= codec_shares(form, way, works[way])
+    return row
+
+
+def codec_shares(form: Format, way: str, work: Callable[[], Any]) -> dict[str, float | None]:
+    """How many times its codec and its compressor a way takes, in processor time on one thread."""
+    threads = torch.get_num_threads(), _native.num_threads()
+    torch.set_num_threads(1)
+    _native.set_num_threads(1)
+    try:
+        least = [math.inf] * 3
+        start = time.perf_counter()
+        while time.perf_counter() - start < CODEC_SECONDS:
+            with timed(CODECS[form.name]) as codec, timed(COMPRESSORS[form.name]) as compressor:
+                _, busy = seconds(work)
+            least = list(map(min, least, (busy, codec[0], compressor[0])))
+    finally:
+        torch.set_num_threads(threads[0])
+        _native.set_num_threads(threads[1])
     return {
-        "format": form.name,
-        "bytes_per_gaussian": size / count,
-        "write_copies": least["write"] / least["copy"],
-        "read_copies": least["read"] / least["copy"],
-        "write_codecs": least["write"] / min(codec["write"]) if form.name in CODECS else None,
-        "read_codecs": least["read"] / min(codec["read"]) if form.name in CODECS else None,
-        "write_memory": 1 + written / floats,
-        "read_memory": read / floats,
-        "seconds": least,
+        f"{way}_codecs": least[0] / least[1],
+        f"{way}_compressors": least[0] / least[2] if least[2] else None,
     }
+
+
+def measure_memory(form: Format, way: str, path: Path, source: Path | None, count: int) -> float:
+    """The peak of one way in multiples of the scene's arrays, which writing has to begin with."""
+    assert form.write is not None
+    small = path.with_name(f"small{form.suffix}")
+    form.write(scene_of(None, WARM), small)
+    form.read(small)
+    if way == "read":
+        peak = peak_of(lambda: form.read(path))
+        return peak / bytes_of(form.read(path))
+    write, scene = form.write, held(scene_of(source, count), form)
+    return 1 + peak_of(lambda: write(scene, path)) / bytes_of(scene)
+
+
+def held(scene: Gaussians, form: Format) -> Gaussians:
+    """The scene with the harmonics that a format holds."""
+    return replace(scene, sh=scene.sh[:, : count_from_degree(form.max_degree)].contiguous())
+
+
+def bytes_of(scene: Gaussians) -> int:
+    """Of its float32 arrays."""
+    return 4 * sum(tensor.numel() for tensor in scene.parameters().values())
 
 
 def copy(path: Path) -> None:
@@ -137,19 +197,19 @@ def copy(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """Processor time, of all threads."""
-    start = time.process_time()
+def seconds(work: Callable[[], Any]) -> tuple[float, float]:
+    """Elapsed time, and processor time of all threads."""
+    start, busy = time.perf_counter(), time.process_time()
     work()
-    return time.process_time() - start
+    return time.perf_counter() - start, time.process_time() - busy
 
 
 @contextmanager
-def timed_codec(form: Format) -> Iterator[list[float]]:
-    """A list whose one number becomes the seconds spent inside a format's codec."""
+def timed(functions: Functions) -> Iterator[list[float]]:
+    """A list whose one number becomes the processor seconds spent inside these functions."""
     spent, depth = [0.0], [0]
 
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+    def watched(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             depth[0] += 1
             start = time.process_time()
@@ -163,8 +223,8 @@ def timed_codec(form: Format) -> Iterator[list[float]]:
         return call
 
     with ExitStack() as stack:
-        for module, name in CODECS.get(form.name, []):
-            stack.enter_context(mock.patch.object(module, name, timed(getattr(module, name))))
+        for owner, name in functions:
+            stack.enter_context(mock.patch.object(owner, name, watched(getattr(owner, name))))
         yield spent
 
 
@@ -210,27 +270,49 @@ def format_figures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         name = row["format"]
         goal = COPY_GOAL if name in PLAIN else None
         for way in ("write", "read"):
-            figures.append(figure(f"{name} {way}", row[f"{way}_copies"], "copies", goal, how, -1))
+            lines = [
+                ("copies", row[f"{way}_copies"], goal),
+                ("copies of processor time", row[f"{way}_processor_copies"], None),
+                ("x floats of memory", row[f"{way}_memory"], MEMORY_GOAL),
+            ]
             if name in CODECS:
-                ratio = row[f"{way}_codecs"]
-                figures.append(figure(f"{name} {way}", ratio, "codecs", CODEC_GOAL, how, -1))
-            memory = row[f"{way}_memory"]
-            figures.append(figure(f"{name} {way} memory", memory, "x floats", MEMORY_GOAL, how, -1))
+                lines += [("codecs", row[f"{way}_codecs"], CODEC_GOAL)]
+            if row.get(f"{way}_compressors"):
+                lines += [("compressors alone", row[f"{way}_compressors"], None)]
+            figures += [
+                figure(f"{name} {way}", value, unit, g, how, -1) for unit, value, g in lines
+            ]
     return figures
 
 
 def measured_rows(source: Path | None, count: int, only: str | None) -> Iterator[dict[str, Any]]:
-    """All formats, each in a process of its own."""
+    """All formats, each in processes of its own."""
     for form in FORMATS:
         if form.write is None or (only and form.suffix != only):
             continue
         if form.name in LEAVE_OUT and not only:
             continue
-        command = [sys.executable, __file__, "--one", form.name, "--count", str(count)]
-        if source is not None:
-            command.append(str(source))
-        answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        yield json.loads(answer.stdout)
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, __file__, "--one", form.name, "--count", str(count)]
+            command += ["--file", str(Path(folder, f"scene{form.suffix}"))]
+            if source is not None:
+                command.append(str(source))
+            row: dict[str, Any] = {}
+            for what in ("write", "read", "times"):
+                answer = subprocess.run(
+                    [*command, "--what", what], stdout=subprocess.PIPE, text=True, check=True
+                )
+                row |= json.loads(answer.stdout)
+        yield row
+
+
+def measure_one(options: argparse.Namespace) -> dict[str, Any]:
+    """What one process measures."""
+    form = next(known for known in FORMATS if known.name == options.one)
+    if options.what == "times":
+        return measure(form, options.scene, options.count)
+    peak = measure_memory(form, options.what, options.file, options.scene, options.count)
+    return {f"{options.what}_memory": peak}
 
 
 def main() -> None:
@@ -240,30 +322,35 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT, help="Gaussians")
     parser.add_argument("--only", help="one suffix")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--what", help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.one:
-        form = next(known for known in FORMATS if known.name == options.one)
-        print(json.dumps(measure(form, options.scene, options.count)))
+        print(json.dumps(measure_one(options)))
         return
     rows = measured_rows(options.scene, options.count, options.only)
     if options.json:
         print(json.dumps(list(rows), indent=1))
         return
-    print(
-        "| format | bytes | write, copies (codecs) | read, copies (codecs) | memory write, read |"
-    )
-    print("|---|---|---|---|---|")
+    heads = ("format", "bytes", "write: copies (of processor time)", "read")
+    heads += ("write: codecs (compressors alone)", "read", "memory: write, read")
+    print(f"| {' | '.join(heads)} |")
+    print("|---|---|---|---|---|---|---|")
     for row in rows:
-        codecs = [row[f"{way}_codecs"] for way in ("write", "read")]
-        wrote, read = (f" ({ratio:.2f})" if ratio else "" for ratio in codecs)
-        print(
-            f"| {row['format']} | {row['bytes_per_gaussian']:.1f} "
-            f"| {row['write_copies']:.1f}{wrote} | {row['read_copies']:.1f}{read} "
-            f"| {row['write_memory']:.2f}, {row['read_memory']:.2f} |",
-            flush=True,
-        )
+        cells = [row["format"], f"{row['bytes_per_gaussian']:.1f}"]
+        for unit, other in (("copies", "processor_copies"), ("codecs", "compressors")):
+            for way in ("write", "read"):
+                pair = (row.get(f"{way}_{unit}"), row.get(f"{way}_{other}"))
+                cells.append(told(*pair))
+        cells.append(f"{row['write_memory']:.2f}, {row['read_memory']:.2f}")
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def told(value: float | None, other: float | None) -> str:
+    """A ratio and, in brackets, another one."""
+    return "" if value is None else f"{value:.2f}" + (f" ({other:.2f})" if other else "")
 
 
 if __name__ == "__main__":
