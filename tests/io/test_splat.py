@@ -75,8 +75,8 @@ def test_records_are_the_plain_ones_with_the_bulk_first(tmp_path):
     order = read.means[:, 0].long()
     assert torch.equal(read.means, written.means[order])
     plain = plain_records(written)[order]
-    floats = [torch.from_numpy(rows[:, :24].copy().view("<f4")) for rows in (records, plain)]
-    close(*floats, 1e-6)
+    ours, plainly = (torch.from_numpy(r[:, :24].copy().view("<f4")) for r in (records, plain))
+    close(ours, plainly, 1e-6)
     # A number that lies between two bytes may be rounded either way.
     wrong = np.abs(records[:, 24:].astype(int) - plain[:, 24:])
     assert wrong.max() <= 1
