@@ -126,7 +126,8 @@ def measure(form: Format, source: Path | None, count: int) -> dict[str, Any]:
         start = time.perf_counter()
         for _ in range(ROUNDS):
             for name, work in works.items():
-                least[name] = tuple(map(min, least[name], seconds(work)))
+                elapsed, busy = seconds(work)
+                least[name] = (min(least[name][0], elapsed), min(least[name][1], busy))
             if time.perf_counter() - start > SECONDS:
                 break
         size = sum(file.stat().st_size for file in Path(folder).iterdir() if file.name != "copy")
