@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
+
+from splatkit.cli._options import REGION, Region
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from splatkit.core import Cameras, Gaussians
     from splatkit.enhance import UpscaleOptions
     from splatkit.export.frames import Paint
 
@@ -34,6 +41,10 @@ class EnhanceFlags:
     """Factor of colourfulness; 0 is black and white."""
     gamma: float = 1.0
     """Above 1 brightens what lies between black and white."""
+    enhance_inside: Annotated[Region | None, arg(metavar=REGION)] = None
+    """The network, sharpening and colours work in this sphere or box alone."""
+    enhance_outside: Annotated[Region | None, arg(metavar=REGION)] = None
+    """They work everywhere but in this sphere or box."""
 
     def options(self) -> UpscaleOptions:
         """The same, checked.
@@ -41,8 +52,17 @@ class EnhanceFlags:
         Raises:
             UsageError: a name or number is not as said.
         """
+        from splatkit.core import UsageError
+        from splatkit.edit.selection import check_crop
         from splatkit.enhance import UpscaleOptions, ratio_of
         from splatkit.enhance.options import Grade
+
+        inside, outside = self.enhance_inside, self.enhance_outside
+        if inside is not None and outside is not None:
+            raise UsageError("expected --enhance-inside or --enhance-outside, got both")
+        for name, region in (("inside", inside), ("outside", outside)):
+            if region is not None:
+                check_crop(f"--enhance-{name}", region)
 
         return UpscaleOptions(
             mode=self.upscale,
@@ -51,16 +71,22 @@ class EnhanceFlags:
             strength=self.strength,
             network=self.network,
             grade=Grade(self.exposure, self.contrast, self.saturation, self.gamma),
+            where="inside" if inside else "outside" if outside else "everywhere",
         )
 
     def painter(self, backend: str) -> Paint | None:
         """What makes the pictures; None where nothing was asked for."""
+        from splatkit.edit.selection import in_crop
         from splatkit.enhance import UpscaleOptions, Upscaler
 
         options = self.options()
         if options == UpscaleOptions(ratio=options.ratio):
             return None
         upscaler = Upscaler(options, backend)
-        return lambda gaussians, camera, background: (
-            upscaler.frame(gaussians, camera, background=background).rgb
-        )
+        region = self.enhance_inside or self.enhance_outside
+
+        def paint(gaussians: Gaussians, camera: Cameras, background: Tensor) -> Tensor:
+            marked = None if region is None else in_crop(gaussians, region)
+            return upscaler.frame(gaussians, camera, background=background, marked=marked).rgb
+
+        return paint

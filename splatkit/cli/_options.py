@@ -15,6 +15,7 @@ from splatkit.core.errors import UsageError
 
 T = TypeVar("T")
 _CONFIG = (tyro.conf.FlagCreatePairsOff,)
+Region = tuple[float, float, float, float] | tuple[float, float, float, float, float, float]
 REGION = "X Y Z RADIUS | X Y Z X Y Z"
 """What stands for a sphere or a box in help."""
 _TYPES = {"INT": "N", "FLOAT": "X", "STR": "TEXT"}

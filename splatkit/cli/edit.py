@@ -10,11 +10,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from splatkit.cli._options import REGION
+from splatkit.cli._options import REGION, Region
 from splatkit.cli._progress import follow
 
-Sphere = tuple[float, float, float, float]
-Box = tuple[float, float, float, float, float, float]
 Measured = tuple[float, float, float, float, float, float, float]
 
 
@@ -27,9 +25,9 @@ class Command:
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """A new file (its ending names the format), or a new run folder with photos and cameras.
     Without it nothing is written: only the counts are told."""
-    crop: Annotated[Sphere | Box | None, arg(metavar=REGION)] = None
+    crop: Annotated[Region | None, arg(metavar=REGION)] = None
     """Keep what is inside a sphere (centre and radius) or a box (lowest and highest corner)."""
-    cut: Annotated[Sphere | Box | None, arg(metavar=REGION)] = None
+    cut: Annotated[Region | None, arg(metavar=REGION)] = None
     """Delete what is inside a sphere or a box."""
     floaters: bool = False
     """Delete floaters by all the signs below, each at its usual value."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from splatkit.cli._options import REGION
+from splatkit.cli._options import REGION, Region
 from splatkit.cli._progress import follow
 from splatkit.core import UsageError
 from splatkit.export.targets import targets_help
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from splatkit.export.convert import Exported
     from splatkit.export.prepare import ExportOptions
     from splatkit.export.proof import Proof
-
-Sphere = tuple[float, float, float, float]
-Box = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Command:
     """Drop view-dependent colours above this degree."""
     max_gaussians: int | None = None
     """Keep as many: those that show most from the photos' cameras, or from around the scene."""
-    crop: Annotated[Sphere | Box | None, arg(metavar=REGION)] = None
+    crop: Annotated[Region | None, arg(metavar=REGION)] = None
     """Keep what is inside a box: low x y z, high x y z, as "splatkit info" shows them; or inside a
     sphere: x y z and its radius."""
     up: Literal["x", "neg-x", "y", "neg-y", "z", "neg-z"] | None = None

@@ -9,6 +9,8 @@ from splatkit.core import UsageError
 MODES = ("off", "bilinear", "bicubic", "fsr1", "hermite", "temporal", "neural")
 RATIOS = {"quality": 1.5, "balanced": 1.7, "performance": 2.0, "ultra": 3.0}
 """Named ratios: pixels of the picture a rendered pixel, each way."""
+PLACES = ("everywhere", "inside", "outside")
+"""Where the network, sharpening and grading work: everywhere, or in the marked part or not."""
 SMALLEST_RATIO, LARGEST_RATIO = 1.3, 3.0
 
 
@@ -81,8 +83,12 @@ class UpscaleOptions:
     temporal_weight: float = 1.0
     """Of earlier frames while something moves, 0 (none) to 1; ``temporal`` only."""
     grade: Grade = Grade()
+    where: str = "everywhere"
+    """One of ``PLACES``; the part that is marked is told with each picture."""
 
     def __post_init__(self) -> None:
+        if self.where not in PLACES:
+            raise UsageError(f"where: expected one of {', '.join(PLACES)}, got {self.where!r}")
         if self.mode not in MODES:
             raise UsageError(f"upscale: expected one of {', '.join(MODES)}, got {self.mode!r}")
         ratio_of(self.ratio)

@@ -65,6 +65,7 @@ class Upscaler:
         background: Tensor | None = None,
         sh_degree: int | None = None,
         near: float = 0.01,
+        marked: Tensor | None = None,
         version: Hashable = None,
     ) -> Upscaled:
         """The next picture; arguments as of ``render``.
@@ -73,16 +74,20 @@ class Upscaler:
         else that the picture shows has changed.
 
         Args:
+            marked: [N] 0..1, which Gaussians are the part that ``options.where`` speaks of.
             version: differs when the Gaussians do; found out from their tensors when None.
 
         Raises:
-            UsageError: not exactly one camera.
+            UsageError: not exactly one camera, or a part is spoken of and none is marked.
         """
         if len(camera) != 1:
             raise UsageError(f"camera: expected one, got {len(camera)}")
         gaussians = gaussians.to(self._backend.device)
         camera = camera.to(gaussians.means.dtype)
+        if self.options.where != "everywhere" and marked is None:
+            raise UsageError(f"where: expected marked Gaussians with {self.options.where!r}")
         start = time.perf_counter()
+        share = self._share(gaussians, camera, marked, near)
         looks = {"background": background, "sh_degree": sh_degree, "near": near}
         mode = self.options.mode
         settled = True
@@ -95,9 +100,10 @@ class Upscaler:
             state = (scene, _version_of_tensor(background), sh_degree, near)
             rgb, ratio, rendered_at, settled = self._temporal(gaussians, camera, looks, state)
         else:
-            rgb, ratio, rendered_at = self._spatial(gaussians, camera, looks)
+            rgb, ratio, rendered_at = self._spatial(gaussians, camera, looks, share)
         reconstructed_at = self._waited()
-        rgb = graded(sharpen(rgb, self.options.sharpness), self.options.grade)
+        finished = graded(sharpen(rgb, self.options.sharpness), self.options.grade)
+        rgb = finished if share is None else torch.lerp(rgb, finished, share)
         times = (start, rendered_at, reconstructed_at, self._waited())
         parts = ("render", "reconstruct", "finish")
         spent = {
@@ -107,7 +113,7 @@ class Upscaler:
         return Upscaled(rgb, ratio, spent, settled)
 
     def _spatial(
-        self, gaussians: Gaussians, camera: Cameras, looks: dict
+        self, gaussians: Gaussians, camera: Cameras, looks: dict, share: Tensor | None
     ) -> tuple[Tensor, float, float]:
         mode, ratio = self.options.mode, self.options.ratio
         view = small_view(camera, ratio)
@@ -126,6 +132,7 @@ class Upscaler:
             if mode == "neural" and self.options.strength > 0:
                 seen = features(rgb, rendered.rgb[0], rendered.alpha[0], view.placing)
                 missing = self._engine(rgb.device)(seen).permute(1, 2, 0)
+                missing = missing if share is None else share * missing
                 rgb = torch.add(rgb, missing, alpha=self.options.strength)
         else:
             rgb = {"bilinear": bilinear, "bicubic": bicubic, "fsr1": fsr1}[mode](
@@ -152,6 +159,30 @@ class Upscaler:
         rendered_at = self._waited()
         self._past = accumulate(rendered, view, camera, past, version, self.options.temporal_weight)
         return self._past.rgb, ratio, rendered_at, self._sampled >= ratio**2
+
+    def _share(
+        self, gaussians: Gaussians, camera: Cameras, marked: Tensor | None, near: float
+    ) -> Tensor | None:
+        """[H,W,1] of what is drawn there, the share that ``options.where`` means; None: all."""
+        where = self.options.where
+        if where == "everywhere" or marked is None:
+            return None
+        view = small_view(camera, 1.0 if self.options.mode == "off" else self.options.ratio)
+        features = marked.to(gaussians.means)[:, None]
+        with torch.no_grad():
+            drawn = render(
+                gaussians,
+                view.camera,
+                features=features,
+                eps2d=view.eps2d,
+                near=near,
+                backend=self._backend,
+            )
+        assert drawn.features is not None
+        both = torch.cat((drawn.features[0], drawn.alpha[0, ..., None]), 2)
+        part, whole = bilinear(both, view.placing, view.width, view.height).split(1, 2)
+        inside = (part / whole.clamp_min(1 / 255)).clamp_max(1)
+        return inside if where == "inside" else 1 - inside
 
     def _engine(self, device: torch.device) -> Engine:
         """The network that the options name, kept from picture to picture."""

@@ -31,7 +31,7 @@ class Display:
         """The Gaussians on the backend's device; themselves where they are there."""
         if gaussians.device == self.backend.device:
             return gaussians
-        tensors = list(gaussians.parameters().values())
+        tensors = [*gaussians.parameters().values(), *gaussians.extra.values()]
         # A change in place counts as another tensor.
         key = tuple((id(tensor), tensor._version) for tensor in tensors)
         with self._lock:

@@ -18,6 +18,8 @@ from splatkit.viewer.source import SceneSource
 SELECTED_COLOR = (1.0, 0.6, 0.1)
 TINT = 0.65
 """Share of that colour in what is selected."""
+MARKED = "marked"
+"""Name in ``Gaussians.extra``: 1 for what is marked, so that it follows every selection."""
 
 
 class Desk:
@@ -36,7 +38,8 @@ class Desk:
         self._run = run
         self._bench: Workbench | None = None
         self._lock = threading.Lock()
-        self._drawn: tuple[int, Gaussians] | None = None
+        self._drawn: tuple[Hashable, Gaussians] | None = None
+        self._marked: torch.Tensor | None = None
 
     @property
     def allowance(self) -> Allowance | None:
@@ -69,16 +72,36 @@ class Desk:
                 self._bench = Workbench(self._source.current()[0])
             return self._bench
 
+    def mark(self) -> int:
+        """Remember what is selected as the part where pictures are enhanced, or not.
+
+        Returns:
+            How many Gaussians that are.
+
+        Raises:
+            SplatkitError: nothing is selected, or the scene is in training.
+        """
+        selected = self.bench.state.selected
+        if not bool(selected.any()):
+            raise SplatkitError("mark: expected a selection, nothing is selected; see Edit")
+        with self._lock:
+            self._marked = selected
+        return int(selected.sum())
+
     def current(self) -> tuple[Gaussians, Hashable]:
         """What is left, the selected ones in a colour of their own."""
         with self._lock:
             bench = self._bench
             if bench is None:
                 return self._source.current()
-            version = bench.version
+            version = ("desk", id(bench), bench.version, id(self._marked))
             if self._drawn is None or self._drawn[0] != version:
-                self._drawn = version, _tinted(bench)
-            return self._drawn[1], ("desk", id(bench), version)
+                gaussians = _tinted(bench)
+                if self._marked is not None:
+                    marked = self._marked[bench.state.alive].to(gaussians.means.dtype)
+                    gaussians = replace(gaussians, extra=gaussians.extra | {MARKED: marked})
+                self._drawn = version, gaussians
+            return self._drawn[1], version
 
     def save(self, target: Path) -> Path:
         """Write what is left as a new scene; see ``splatkit.edit.save_edited``."""

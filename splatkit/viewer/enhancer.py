@@ -10,6 +10,7 @@ from torch import Tensor
 from splatkit.core import Cameras, Gaussians
 from splatkit.enhance import Upscaler
 from splatkit.enhance.options import LARGEST_RATIO, SMALLEST_RATIO
+from splatkit.viewer.desk import MARKED
 from splatkit.viewer.look import Look, Paint
 
 _SHRINK_AT_MOST, _GROW_AT_MOST = 0.8, 1.25
@@ -59,6 +60,7 @@ class Enhancer:
                 background=gaussians.means.new_tensor(look.background),
                 sh_degree=min(look.sh_degree, gaussians.sh_degree),
                 near=look.near,
+                marked=gaussians.extra.get(MARKED),
                 version=(version, replace(look, wipe=0.0)),
             )
             self.settled, self.milliseconds = shown.settled, shown.milliseconds

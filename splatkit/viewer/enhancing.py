@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from viser import GuiApi
+from viser import GuiApi, Icon
 
+from splatkit.core import SplatkitError
 from splatkit.enhance import RATIOS, UpscaleOptions
 from splatkit.enhance.options import Grade
 
@@ -20,6 +21,7 @@ MODE_NAMES = {
     "Network": "neural",
 }
 """What the page calls the modes."""
+PLACE_NAMES = {"Everywhere": "everywhere", "What is marked": "inside", "All else": "outside"}
 RATIO_NAMES = {f"{name.capitalize()} ({ratio:g}x)": ratio for name, ratio in RATIOS.items()}
 
 
@@ -43,9 +45,10 @@ class EnhancingPanel:
     Args:
         gui: of the browser.
         changed: is told when a control has moved.
+        mark: remembers the selection, and tells how many Gaussians that are.
     """
 
-    def __init__(self, gui: GuiApi, changed: Callable[[], None]) -> None:
+    def __init__(self, gui: GuiApi, changed: Callable[[], None], mark: Callable[[], int]) -> None:
         with gui.add_folder("Upscaling and colour", expand_by_default=False):
             self._mode = gui.add_dropdown(
                 "Upscaling",
@@ -75,6 +78,28 @@ class EnhancingPanel:
                 gui.add_slider(name, min=low, max=high, step=0.05, initial_value=1)
                 for name, (low, high) in factors.items()
             )
+            self._where = gui.add_dropdown(
+                "Where", tuple(PLACE_NAMES), visible=False,
+                hint="The network, sharpening and colours work there alone.",
+            )  # fmt: skip
+            button = gui.add_button(
+                "Mark the selection", icon=Icon.LASSO,
+                hint="What is selected under Edit can be the only part that is enhanced, or none.",
+            )  # fmt: skip
+            told = gui.add_markdown("")
+            told.visible = False
+
+        @button.on_click
+        def marked(_: object) -> None:
+            try:
+                told.content = f"{mark():,} Gaussians are marked."
+            except SplatkitError as error:
+                told.content = str(error)
+            else:
+                if not self._where.visible:
+                    self._where.visible, self._where.value = True, "What is marked"
+            told.visible = True
+            changed()
 
         def moved(_: object) -> None:
             mode = MODE_NAMES[self._mode.value]
@@ -85,7 +110,7 @@ class EnhancingPanel:
 
         for control in (
             self._mode, self._ratio, self._speed, self._strength, self._memory, self._sharpness,
-            self._exposure, self._contrast, self._saturation, self._gamma,
+            self._exposure, self._contrast, self._saturation, self._gamma, self._where,
         ):  # fmt: skip
             control.on_update(moved)
 
@@ -101,5 +126,6 @@ class EnhancingPanel:
             strength=self._strength.value,
             temporal_weight=self._memory.value,
             grade=grade,
+            where=PLACE_NAMES[self._where.value],
         )
         return Enhancing(options, self._speed.value)

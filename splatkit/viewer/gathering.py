@@ -12,6 +12,7 @@ from splatkit.core import Gaussians
 from splatkit.core.similarity import transformed
 from splatkit.core.transforms import rotation_from_quat
 from splatkit.viewer.allowance import Allowance
+from splatkit.viewer.desk import MARKED
 from splatkit.viewer.source import SceneSource
 
 
@@ -91,10 +92,13 @@ class Gathering:
 
 
 def _joined(parts: list[Gaussians]) -> Gaussians:
-    """One scene of all, with the harmonics of the richest; what only some know is left out."""
+    """One scene of all, with the harmonics of the richest; of the rest only what is marked."""
     bases = max(part.sh.shape[1] for part in parts)
     padded = []
     for part in parts:
         missing = part.sh.new_zeros(len(part), bases - part.sh.shape[1], 3)
-        padded.append(replace(part, sh=torch.cat((part.sh, missing), 1), extra={}))
+        extra = {}
+        if MARKED in parts[0].extra:
+            extra = {MARKED: part.extra.get(MARKED, part.means.new_zeros(len(part)))}
+        padded.append(replace(part, sh=torch.cat((part.sh, missing), 1), extra=extra))
     return Gaussians.concatenate(padded)

@@ -52,6 +52,7 @@ class Panel:
         open_other: gives a scene by its id.
         show_photos: switches the photos' cameras, and their pictures, on and off.
         moving: flies to views with a name.
+        mark: remembers the selection as the part that is enhanced; tells how many that are.
         mode: what to show first, one of the values of ``MODE_NAMES``.
     """
 
@@ -65,6 +66,7 @@ class Panel:
         open_other: Callable[[str], SceneSource],
         show_photos: Callable[[bool, bool], None],
         moving: Moving,
+        mark: Callable[[], int],
         mode: str = "rgb",
     ) -> None:
         self._client = client
@@ -96,7 +98,7 @@ class Panel:
 
             photos.on_update(switched)
             pictures.on_update(switched)
-        self._enhancing = EnhancingPanel(gui, self._apply)
+        self._enhancing = EnhancingPanel(gui, self._apply, mark)
         self._add_comparison()
         with gui.add_folder("Finer settings", expand_by_default=False):
             self._add_settings(gaussians)

@@ -90,6 +90,7 @@ class Tab:
                 setting.open_other,
                 self._frustums.show,
                 self._moving,
+                self.desk.mark,
                 mode,
             )
             if setting.others:

@@ -30,6 +30,20 @@ def test_render_upscales_and_grades(splatkit, tmp_path: Path) -> None:
     assert np.abs(plain[..., 0] - plain[..., 2]).max() > 0.05
 
 
+def test_colours_change_in_a_part_of_the_scene(splatkit, tmp_path: Path) -> None:
+    scene = tmp_path / "balls.ply"
+    write_gaussians(ball_over_floor(), scene)
+    plain = frame(splatkit, scene)
+    everywhere = ("-100", "-100", "-100", "100", "100", "100")
+    grey = ("--saturation", 0)
+    inside = frame(splatkit, scene, *grey, "--enhance-inside", *everywhere)
+    outside = frame(splatkit, scene, *grey, "--enhance-outside", *everywhere)
+    assert np.abs(inside - plain).max() > 0.1
+    assert np.abs(outside - plain).max() < 0.05
+    both = ("--enhance-outside", 0, 0, 0, 1, "--enhance-inside", 0, 0, 0, 1)
+    assert splatkit("render", scene, *both).code == 2
+
+
 def test_wrong_names_are_told(splatkit, tmp_path: Path) -> None:
     scene = tmp_path / "balls.ply"
     write_gaussians(ball_over_floor(), scene)

@@ -24,7 +24,14 @@ def test_other_ratios_are_refused(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"mode": "magic"}, {"ratio": 9.0}, {"sharpness": 2.0}, {"temporal_weight": -1.0}]
+    "wrong",
+    [
+        {"mode": "magic"},
+        {"ratio": 9.0},
+        {"sharpness": 2.0},
+        {"temporal_weight": -1.0},
+        {"where": "there"},
+    ],
 )
 def test_other_options_are_refused(wrong: dict) -> None:
     with pytest.raises(UsageError, match="expected"):

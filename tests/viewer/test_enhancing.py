@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import torch
 
 from splatkit.export import OpenScene, open_scene
 from splatkit.viewer import FixedSource, Library, Viewer
+from splatkit.viewer.desk import MARKED
 from splatkit.viewer.enhancer import next_ratio
 from tests.scenes import ring, write_run
 from tests.viewer.browsers import FakeBrowser
+from tests.viewer.test_editing import tab_of
+from tests.viewer.test_editing import until as wait
 from tests.viewer.test_viewer import psnr, seen_from, truth
 
 SIZE = (96, 64)
@@ -21,12 +25,17 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> OpenScene:
 
 
 @pytest.fixture
-def browser(scene: OpenScene) -> Iterator[FakeBrowser]:
+def viewer(scene: OpenScene) -> Iterator[Viewer]:
     library = Library([], opened={"scene": FixedSource(scene)})
     with Viewer(library, "127.0.0.1", 0) as viewer:
-        browser = FakeBrowser(viewer.port)
-        yield browser
-        browser.close()
+        yield viewer
+
+
+@pytest.fixture
+def browser(viewer: Viewer) -> Iterator[FakeBrowser]:
+    browser = FakeBrowser(viewer.port)
+    yield browser
+    browser.close()
 
 
 def until(browser: FakeBrowser, reached: Callable[[np.ndarray], bool]) -> np.ndarray:
@@ -66,6 +75,24 @@ def test_grading_and_the_plain_render_beside_it(browser: FakeBrowser, scene: Ope
     browser.set("With", "The plain render")
     both = until(browser, lambda shown: psnr(shown[:, 60:], plain[:, 60:]) > 30)
     assert colorful(both[:, :40]) <= 12
+
+
+def test_colours_change_where_the_selection_was(viewer: Viewer, browser: FakeBrowser) -> None:
+    camera = ring()[2:3]
+    browser.look(camera)
+    before = until(browser, lambda shown: colorful(shown) > 40)
+    browser.press("Mark the selection")  # nothing is selected: everything is meant
+    browser.set("Saturation", 0)
+    until(browser, lambda shown: colorful(shown) <= 12)
+    desk = tab_of(viewer, browser).desk
+    desk.bench.select(torch.ones(len(desk.current()[0]), dtype=torch.bool))
+    browser.press("Mark the selection")
+    wait(browser, lambda: MARKED in desk.current()[0].extra)
+    desk.bench.select(torch.zeros(len(desk.current()[0]), dtype=torch.bool))
+    browser.set("Where", "All else")
+    until(browser, lambda shown: psnr(shown, before) > 35)
+    browser.set("Where", "What is marked")
+    until(browser, lambda shown: colorful(shown) <= 12)
 
 
 def test_the_governor() -> None:
