@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from figure import figure
 from formats_card import suite_figures
 from geometry import surface_errors
+from mesh_fps import Options as FpsOptions
+from mesh_fps import fps_figures
+from triangle_speed import Options as SpeedOptions
+from triangle_speed import speed_figures
 
-from splatkit.core import Cameras, Triangles, UsageError, drain, intrinsics
+from splatkit.core import UsageError, drain
 from splatkit.io import mesh_glb
 from splatkit.io.scene import load_scene
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, make_mesh
-from splatkit.render import render_triangles
 from splatkit.train.run_folder import RunFolder
 
 TRUTH = Path(__file__).parents[2] / "data" / "sample" / "truth"
@@ -39,12 +42,20 @@ def triangles_figures(runs: Path, scene: Path | None) -> list[dict[str, Any]]:
     figures += suite_figures(
         "three.js and OpenGL", ("tests/mesh/test_outside_renderers.py", "-m", "long")
     )
-    return figures + _speed()
+    figures += suite_figures(
+        "gltf-validator",
+        ("tests/mesh/", "tests/export/test_bundle.py", "-m", "long", "-k", "khronos"),
+    )
+    figures += _program_figures()
+    for mode in ("surface", "splats"):
+        figures += fps_figures(FpsOptions(run, run / "mesh" / f"{mode}.glb"))
+    return figures + speed_figures(SpeedOptions())
 
 
 def _product(run: Path, mode: str) -> list[dict[str, Any]]:
     how = f"splatkit mesh {run.name} --mode {mode} --time-limit {TIME_LIMIT}"
-    options = MeshOptions(mode=mode, time_limit=TIME_LIMIT)  # pyright: ignore[reportArgumentType]
+    shape = {"collision": 5000, "convex": 32} if mode == "surface" else {}
+    options = MeshOptions(mode=mode, time_limit=TIME_LIMIT, **shape)  # pyright: ignore
     made = drain(make_mesh(run, None, options))
     stats, trained = made.stats, json.loads(RunFolder(run).stats.read_text())
     behind = trained["mean"]["psnr"] - stats["mean"]["psnr"]
@@ -59,6 +70,9 @@ def _product(run: Path, mode: str) -> list[dict[str, Any]]:
     if mode == "surface":
         crowded = float(stats["non_manifold_edges"])
         figures.append(figure("surface non-manifold edges", crowded, "", 0.0, how, -1))
+        closed = float(stats["collision"]["watertight"] and stats["collision"]["convex"])
+        more = f"{how} --collision 5000 --convex 32"
+        figures.append(figure("collision watertight, pieces convex", closed, "", 1.0, more))
         errors = surface_errors(mesh_glb.read(made.path), load_scene(RunFolder(run).scene), TRUTH)
         against = f"{how}, against data/sample/truth"
         chamfer = 100 * errors["chamfer"]
@@ -67,36 +81,15 @@ def _product(run: Path, mode: str) -> list[dict[str, Any]]:
     return figures
 
 
-def _speed() -> list[dict[str, Any]]:
-    """Milliseconds of the op at 640x480, forward and backward."""
-    generator = torch.Generator().manual_seed(0)
-    view = torch.eye(4)[None]
-    view[0, 2, 3] = 2.0
-    camera = Cameras(view, intrinsics(600, 600, 320, 240).float()[None], 640, 480)
+def _program_figures() -> list[dict[str, Any]]:
+    """Whether each outside program finds in a file what was put into it, and its version."""
     figures = []
-    for count, softness in ((50_000, 0.5), (200_000, 0.0)):
-        middles = torch.randn(count, 1, 3, generator=generator) * 0.5
-        corners = middles + 0.012 * torch.randn(count, 3, 3, generator=generator)
-        colors = torch.rand(3 * count, 3, generator=generator).requires_grad_()
-        faces = torch.arange(3 * count, dtype=torch.int32).view(-1, 3)
-        vertices = corners.view(-1, 3).requires_grad_()
-        mesh = Triangles(vertices, faces, colors, torch.full((3 * count,), 0.9))
-
-        def forward(mesh: Triangles = mesh, softness: float = softness) -> torch.Tensor:
-            drawn = render_triangles(mesh, camera, softness=softness).rgb
-            assert drawn is not None
-            return drawn.sum()
-
-        def both(forward: Callable[[], torch.Tensor] = forward) -> None:
-            forward().backward()
-
-        kind = "soft" if softness else "solid"
-        for name, work in (("forward", forward), ("forward and backward", both)):
-            how = f"render_triangles, {count:,} triangles, 640x480, least of 5"
-            times = []
-            for _ in range(5):
-                start = time.perf_counter()
-                work()
-                times.append(time.perf_counter() - start)
-            figures.append(figure(f"{kind} {name}", 1000 * min(times), "ms", None, how, -1))
+    for program in ("Blender", "Godot", "assimp", "trimesh", "three.js"):
+        words = ("tests/mesh/test_outside_programs.py", "-m", "long", "-k", f"right and {program}")
+        command = [sys.executable, "-m", "pytest", "-q", "-rPs", *words]
+        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+        version = re.search(rf"^{re.escape(program)} .*", told, re.MULTILINE)
+        passed = None if version is None else float("1 passed" in told)
+        how = f"{version[0] if version else f'{program} is not here'}: size, axes, material"
+        figures.append(figure(f"{program} reads the file", passed, "", 1.0, how))
     return figures

@@ -18,6 +18,7 @@ from splatkit.io.registry import format_to_write
 from splatkit.mesh.collision import is_watertight
 from splatkit.mesh.convex import is_convex
 from splatkit.mesh.physics import Collision
+from tests.gltf_validator import issues_of
 from tests.mesh.ball import ball
 from tests.mesh.test_mesh_command import finished
 from tests.scenes import ball_over_floor
@@ -197,6 +198,16 @@ def test_a_damaged_mesh_leaves_nothing_half_written(tmp_path: Path, capsys) -> N
     assert main(words) == 1
     assert "surface_lod2.glb" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", ENGINES)
+def test_the_khronos_validator_finds_nothing(run: Path, tmp_path: Path, target: str) -> None:
+    bundled(run, tmp_path / "out", target)
+    files = list((tmp_path / "out").glob("*.glb"))
+    assert len(files) >= 3
+    for file in files:
+        assert issues_of(file) == []
 
 
 @pytest.mark.long
