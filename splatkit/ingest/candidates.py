@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.judge import MIN_AGREEING, Pair, Verdict
+from splatkit.ingest.judge import MIN_AGREEING, Pair, Verdict, judge
+from splatkit.ingest.jumps import without_jumps
 from splatkit.ingest.look import blurred_photos
 from splatkit.ingest.prepare import Prepared
 from splatkit.io.colmap import ColmapModel
@@ -47,6 +48,11 @@ class Climb:
     """Focal length in pixels that each photo's camera began with."""
     doubts: list[str] = field(default_factory=list)
     """What speaks against the best candidate."""
+
+    def judged(self, model: ColmapModel, pairs: list[Pair]) -> Verdict:
+        """What the matches say about a model, and, of a video, the order of its frames."""
+        verdict = judge(model, pairs)
+        return without_jumps(model, verdict) if self.video else verdict
 
     @property
     def best(self) -> Candidate | None:

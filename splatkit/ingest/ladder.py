@@ -22,7 +22,6 @@ from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.cost import in_words, threads_within
 from splatkit.ingest.doubts import LENS_DOUBTS, doubts_about
 from splatkit.ingest.geography import Place
-from splatkit.ingest.judge import judge
 from splatkit.ingest.matches import read_descriptors, read_focals, read_pairs
 from splatkit.ingest.merge import joined_model
 from splatkit.ingest.pairs import (
@@ -189,7 +188,7 @@ def _rung(state: Climb, attempt: str, mapper: str) -> Generator[Event, None, Non
     found = []
     for images in sorted(folder.glob(f"{mapper}/*/images.bin")):
         model = read_model(images.parent)
-        verdict = judge(model, pairs)
+        verdict = state.judged(model, pairs)
         name = f"{attempt}/{mapper}/{images.parent.name}"
         yield Progress(
             "Checking cameras", len(verdict.trusted), len(state.prepared), _MAPPER_NAMES[mapper]
@@ -216,6 +215,6 @@ def _take_over(state: Climb, best: Candidate) -> None:
         model = larger
     if model is best.model:
         return
-    verdict = judge(model, pairs)
+    verdict = state.judged(model, pairs)
     if verdict.trusted > best.verdict.trusted:
         state.candidates.append(Candidate("several/joined/0", model, verdict, pairs))

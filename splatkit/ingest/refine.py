@@ -10,7 +10,6 @@ from typing import Any
 from splatkit.core import Event
 from splatkit.ingest.candidates import Candidate, Climb
 from splatkit.ingest.child import run_mapper
-from splatkit.ingest.judge import judge
 from splatkit.io.colmap import ColmapModel, read_model
 from splatkit.io.files import read_json, write_json
 
@@ -36,7 +35,7 @@ def refine(state: Climb) -> Generator[Event, None, None]:
         write_json(told, job)
     yield from run_mapper(folder, "refine")
     model = read_model(folder / "refined")
-    verdict = judge(model, best.pairs)
+    verdict = state.judged(model, best.pairs)
     if verdict.trusted >= best.verdict.trusted and verdict.worth >= best.verdict.worth:
         # What spoke against other photos of the model still does.
         verdict = replace(verdict, doubted=best.verdict.doubted | verdict.doubted)
