@@ -92,7 +92,8 @@ class Stages:
         self.work = work
         self.photos = work.parent / "photos"
         self.database = work / "database.db"
-        self.names: list[str] = [name for group in job["cameras"] for name in group["names"]]
+        listed = [name for group in job["cameras"] for name in group["names"]]
+        self.names: list[str] = listed if job["only"] is None else job["only"]
         self.threads: int = job["threads"]
 
     def features(self) -> None:
@@ -104,14 +105,15 @@ class Stages:
         options.sift.estimate_affine_shape = self.job["fine"]
         options.sift.domain_size_pooling = self.job["fine"]
         numbers = self._cameras()
-        found = self._photos_with_features()
+        wanted = set(self.names)
+        found = self._photos_with_features() & wanted
         done = len(found)
         for number, group in zip(numbers, self.job["cameras"], strict=True):
             reader = pycolmap.ImageReaderOptions()
             reader.existing_camera_id = number
             if (self.work.parent / "masks").is_dir():
                 reader.mask_path = self.work.parent / "masks"
-            rest = [name for name in group["names"] if name not in found]
+            rest = [n for n in group["names"] if n not in found and n in wanted]
             for chunk in _chunks(rest, 2 * self.threads):
                 _say(FEATURES, done, len(self.names), chunk[0])
                 pycolmap.extract_features(
@@ -150,9 +152,13 @@ class Stages:
             unfinished.rename(self.database)
 
     def matches(self) -> None:
-        """The pairs listed in ``wanted.txt``, in chunks of about ``_SECONDS_BETWEEN_REPORTS``."""
-        wanted = (self.work / "wanted.txt").read_text(encoding="utf-8").splitlines()
-        marker = self.work / "matched"
+        """The pairs listed in ``wanted.txt``, in chunks of about ``_SECONDS_BETWEEN_REPORTS``.
+
+        Of a job about ``only`` some photos, those in ``probe.txt``.
+        """
+        part, done_part = ("wanted", "matched") if self.job["only"] is None else ("probe", "probed")
+        wanted = (self.work / f"{part}.txt").read_text(encoding="utf-8").splitlines()
+        marker = self.work / done_part
         if marker.is_file():
             _say(MATCHES, len(wanted), len(wanted))
             return

@@ -41,6 +41,8 @@ FEW_LOST = 0.05
 """Share of a large set that may stay without a place."""
 IN_PARTS_ABOVE = 400
 _LIKENESS_FEATURES = 1000
+_PARTNERS = 5
+"""Photos with a place that one without is held against before all are looked at closer."""
 _MAPPER_NAMES = {
     "incremental": "photo after photo",
     "at_once": "all at once",
@@ -88,10 +90,10 @@ def climb(
             if state.satisfied:
                 break
     if state.hopeful and not _few(len(state.hopeful), len(prepared)):
-        yield Note(
-            f"Photos without a sure place: {len(state.hopeful)}; looking closer, which takes about "
-            f"{in_words(closer_seconds)}"
-        )
+        yield Note(f"Photos without a sure place: {len(state.hopeful)}; looking closer at them")
+        if not (yield from _promising(state)):
+            return state
+        yield Note(f"Looking closer at all photos, which takes about {in_words(closer_seconds)}")
         yield from _match(state, "fine")
         for mapper in ("incremental", "at_once", "relaxed"):
             yield from _rung(state, "fine", mapper)
@@ -107,6 +109,44 @@ def _good_enough(state: Climb) -> bool:
 
 def _few(lost: int, count: int) -> bool:
     return count > MANY_PHOTOS and lost <= FEW_LOST * count
+
+
+def _promising(state: Climb) -> Generator[Event, None, bool]:
+    """Whether finer features tie photos without a place to those that have one.
+
+    Only they and the photos that they are likeliest to share something with are looked at: photos
+    of another scene are not worth a closer look at all the rest.
+    """
+    lost, count = state.hopeful, len(state.prepared)
+    if len(lost) > count / 2 or state.best is None or count > ALL_PAIRS_UP_TO:
+        return True
+    pairs = _likely_partners(state, lost)
+    folder = _write_job(state, "fine", only=sorted({name for pair in pairs for name in pair}))
+    write_text(folder / "probe.txt", "".join(f"{one} {other}\n" for one, other in pairs))
+    yield from run_mapper(folder, "features", "matches")
+    state.pairs["fine"] = read_pairs(folder / "database.db")
+    found = bool(state.within_reach("fine"))
+    del state.pairs["fine"]
+    return found
+
+
+def _likely_partners(state: Climb, lost: list[str]) -> list[tuple[str, str]]:
+    """For each of some photos, those with a place that look most like it or match it most."""
+    assert state.best is not None
+    names = [photo.copy for photo in state.prepared]
+    described = read_descriptors(state.work / "plain" / "database.db", _LIKENESS_FEATURES)
+    empty = np.zeros((0, 128), np.uint8)
+    likeness = likeness_of([described.get(n, empty) for n in names], state.config.seed)
+    for pair in state.pairs["plain"]:
+        i, k = names.index(pair.first), names.index(pair.second)
+        # More than any likeness, so that matches come first.
+        likeness[i, k] = likeness[k, i] = 1 + len(pair.xy_first)
+    trusted = [i for i, name in enumerate(names) if name in state.best.verdict.trusted]
+    return [
+        (name, names[k])
+        for name in lost
+        for k in sorted(trusted, key=lambda k: -likeness[names.index(name), k])[:_PARTNERS]
+    ]
 
 
 def _match(state: Climb, attempt: str) -> Generator[Event, None, None]:
@@ -156,7 +196,8 @@ def _wanted_pairs(state: Climb, attempt: str, names: list[str]) -> list[tuple[in
     ]
 
 
-def _write_job(state: Climb, attempt: str) -> Path:
+def _write_job(state: Climb, attempt: str, only: list[str] | None = None) -> Path:
+    """Describe an attempt to the mapper's process; ``only`` some photos, at first."""
     folder = state.work / attempt
     folder.mkdir(parents=True, exist_ok=True)
     earlier = "near" if attempt == "plain" else "plain"
@@ -166,6 +207,7 @@ def _write_job(state: Climb, attempt: str) -> Path:
         folder / "job.json",
         {
             "cameras": camera_groups(state.prepared),
+            "only": only,
             "max_features": state.config.max_features,
             "fine": attempt == "fine",
             "threads": threads if memory is None else threads_within(memory, copies, threads),

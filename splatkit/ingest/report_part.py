@@ -19,6 +19,7 @@ from PIL import Image
 from splatkit.core import Photo, Scene, SplatkitError
 from splatkit.ingest.placing import PLACING_FILE, read_placing
 from splatkit.ingest.prepare import BLANK
+from splatkit.ingest.report_graphs import photo_graphs
 from splatkit.ingest.top_view import (
     ENOUGH_PHOTOS,
     FEW_PHOTOS,
@@ -70,6 +71,7 @@ def placing_section(folder: Path) -> str:
         _figure("From above", _map(scene, told, points, counts), _MAP_LEGEND),
         _figure("Matches between photos", _matrix(told), _MATRIX_LEGEND) if told else "",
         "</div>",
+        photo_graphs(told) if told else "",
         _placed(scene, told),
         _models(told),
     ]

@@ -1,5 +1,6 @@
 """The same photos made harder: what can be placed is placed rightly, the rest is named."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -49,6 +50,10 @@ def test_a_corner_made_harder(change, corner, tmp_path):
         assert all("blurred" in reason for reason in scene.missing.values())
     if change == "another scene":
         assert all("elsewhere" in reason for reason in scene.missing.values())
+        # They alone were looked at closer, not the rest for their sake.
+        told = json.loads((tmp_path / "out" / "placing.json").read_text())
+        assert not any(model["model"].startswith("fine") for model in told["models"])
+        assert (tmp_path / "out" / "work" / "fine" / "probed").is_file()
 
 
 @pytest.mark.long

@@ -71,6 +71,9 @@ def test_the_page_names_every_photo_and_reason(tmp_path):
     assert placed.index(names[2]) < min(placed.index(n) for n in names if n != names[2])
     assert text.count('class="weak"') == 2
     assert text.count("<polygon") == 6
+    # Two charts with a bar for each photo.
+    assert text.count('class="bar"') == 12
+    assert f"{names[0]}: 0.50 pixels" in text
 
 
 def test_cameras_that_came_with_the_photos(tmp_path):
