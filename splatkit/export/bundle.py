@@ -17,6 +17,7 @@ import torch
 
 from splatkit import __version__
 from splatkit.core import Cameras, Event, Gaussians, Note, SplatkitError, Triangles, UsageError
+from splatkit.core.bulk import bulk
 from splatkit.edit.placement import find_floor
 from splatkit.export.bundle_notes import import_notes
 from splatkit.export.convert import COLLISION_FILE, SIDECAR, check_views, export_scene, prepared
@@ -31,7 +32,6 @@ from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.physics import Collision, make_collision, read_collision
 from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, make_levels, make_mesh
 from splatkit.render import render_triangles
-from splatkit.render.paths import framing
 from splatkit.train.metrics import psnr
 from splatkit.train.run_folder import RunFolder
 
@@ -214,7 +214,7 @@ def _origin(
     if options.pivot == "keep":
         return None
     scene: Gaussians = prepared(opened, replace(options.export, max_gaussians=None))
-    point = framing(scene)[0]
+    point = bulk(scene)[0]
     if options.pivot == "floor":
         try:
             point = find_floor(scene).point

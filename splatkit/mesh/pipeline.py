@@ -76,6 +76,8 @@ def make_mesh(
         made, levels = (yield from _splats(job)), []
     else:
         made, levels = yield from _surface(job)
+    if not any(projected_edge(made, view) > 0 for view in job.views):
+        raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
     shape = None
     if options.collision is not None:
         pieces = options.convex or 0
