@@ -30,7 +30,7 @@ from splatkit.train.presets import sized
 from splatkit.train.report import publish
 from splatkit.train.resume import changes_of, refuse_to_replace
 from splatkit.train.run_folder import RunFolder, logged, read_log
-from splatkit.train.state import newest_checkpoint
+from splatkit.train.state import newest_checkpoint, step_of
 from splatkit.train.stats import compared, make_stats
 from splatkit.train.trainer import train
 from splatkit.train.watch import watched, watched_photos
@@ -39,6 +39,8 @@ LEAST_EXPORT_PSNR = 60.0
 """dB between the scene and what its file gives back."""
 BEHIND_MASKS = (1.0, 1.0, 1.0)
 """sRGB colour behind photos that masks make transparent."""
+WORTH_KEEPING = 60.0
+"""Seconds of work, from which on a new run that fails leaves its features and matches behind."""
 _CHECKED_VIEWS = 3
 
 
@@ -67,7 +69,8 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
         refuse_to_replace(folder)
         if config.start is not None:
             read_gaussians(config.start)
-    new = not folder.config.exists()
+    new = not folder.config.exists() and not folder.scene.exists()
+    began = time.perf_counter()
     folder.root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.root)
     for change in changes:
@@ -87,7 +90,7 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
                 yield event
     except SplatkitError:
         if new:
-            _remove_beginning(folder)
+            _remove_beginning(folder, time.perf_counter() - began)
         raise
     except (MemoryError, RuntimeError) as error:
         if not _is_memory_short(error):
@@ -102,10 +105,11 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
     return folder.root
 
 
-def _remove_beginning(folder: RunFolder) -> None:
-    """Delete what a failed new run has written, unless some of its work is done."""
+def _remove_beginning(folder: RunFolder, seconds: float) -> None:
+    """Delete what a failed new run has written, unless work worth keeping is done."""
     work = folder.scene / WORK
-    if (folder.scene / SCENE_FILE).exists() or (work.is_dir() and any(work.iterdir())):
+    begun = work.is_dir() and any(work.iterdir())
+    if (folder.scene / SCENE_FILE).exists() or (begun and seconds >= WORTH_KEEPING):
         return
     shutil.rmtree(folder.scene, ignore_errors=True)
     with suppress(OSError):
@@ -231,6 +235,14 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
                 "missing; train first: splatkit train PHOTOS -o RUN"
             )
     told, stats = read_json(folder.config), read_json(folder.stats)
+    newest = newest_checkpoint(folder.checkpoints)
+    if newest is not None and step_of(newest) > stats["iterations"]:
+        yield Note(
+            f"{folder.ply} is as it was after step {stats['iterations']:,}; training has gone on "
+            f"to step {step_of(newest):,} and was stopped: end it with splatkit train --resume "
+            f"-o {out} to see that scene's figures",
+            warning=True,
+        )
     config = TrainConfig(
         preset=told["preset"],
         resize=told["resize"],

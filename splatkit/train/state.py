@@ -120,6 +120,11 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return next(iter(_newest_first(folder)), None)
 
 
+def step_of(checkpoint: Path) -> int:
+    """Steps done when a checkpoint was written, from its name."""
+    return int(checkpoint.stem.removeprefix("step_"))
+
+
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step_*.npz"), reverse=True)
 

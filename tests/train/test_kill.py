@@ -5,6 +5,7 @@ import random
 import sys
 import time
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -61,34 +62,43 @@ def check_whole(folder):
     return "nothing"
 
 
-def kill_and_resume(nursery, source, place, *, steps, kills, seed):
-    """Kill runs at random moments, each going on where the last one was killed.
+class Unbroken:
+    """A run that nothing stopped: what it made, and how long it took."""
 
-    A run that has come to its end is begun anew, so that no kill hits a finished one. Every
-    finished one is compared with an unbroken run, and so is the last.
+    def __init__(self, nursery, source, place, steps):
+        self.nursery, self.source, self.steps = nursery, source, steps
+        folder = RunFolder(place / "whole")
+        began = time.perf_counter()
+        assert nursery.run("train", source, folder.root, steps)
+        self.took = time.perf_counter() - began
+        self.truth, self.cameras = read_gaussians(folder.ply), scene_files(folder)
 
-    Returns:
-        How often a kill left a run that had finished nothing, ingest, training, or export.
-    """
-    whole, chance, reached = RunFolder(place / "whole"), random.Random(seed), Counter()
-    began = time.perf_counter()
-    assert nursery.run("train", source, whole.root, steps)
-    took = time.perf_counter() - began
-    truth, cameras = read_gaussians(whole.ply), scene_files(whole)
-    runs = 0
-    while kills:
-        broken = RunFolder(place / f"broken-{runs}")
-        runs += 1
-        done = False
-        while kills and not done:
-            kills -= 1
-            done = nursery.run("train", source, broken.root, steps, seconds=moment(chance, took))
-            reached[check_whole(broken)] += 1
-        assert done or nursery.run("train", source, broken.root, steps)
-        assert scene_files(broken) == cameras
-        assert same(read_gaussians(broken.ply), truth)
-        assert not [p for p in broken.root.rglob(".*") if ".tmp" in p.name]
-    return reached
+    def check_killed(self, place, *, kills, seed):
+        """Kill runs at random moments, each going on where the last one was killed.
+
+        A run that has come to its end is begun anew, so that no kill hits a finished one. Every
+        finished one is compared with the unbroken run, and so is the last.
+
+        Returns:
+            How often a kill left a run that had finished nothing, ingest, training, or export.
+        """
+        chance, reached, runs = random.Random(seed), Counter(), 0
+        while kills:
+            broken = RunFolder(place / f"broken-{runs}")
+            runs += 1
+            done = False
+            while kills and not done:
+                kills -= 1
+                done = self._run(broken, moment(chance, self.took))
+                reached[check_whole(broken)] += 1
+            assert done or self._run(broken)
+            assert scene_files(broken) == self.cameras
+            assert same(read_gaussians(broken.ply), self.truth)
+            assert not [p for p in broken.root.rglob(".*") if ".tmp" in p.name]
+        return reached
+
+    def _run(self, folder, seconds=None):
+        return self.nursery.run("train", self.source, folder.root, self.steps, seconds=seconds)
 
 
 def scene_files(folder):
@@ -102,49 +112,68 @@ def scene_files(folder):
 
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, nursery):
-    source = write_transforms(tmp_path / "photos")
-    reached = kill_and_resume(nursery, source, tmp_path, steps=200, kills=4, seed=3)
+    unbroken = Unbroken(nursery, write_transforms(tmp_path / "photos"), tmp_path, steps=200)
+    reached = unbroken.check_killed(tmp_path, kills=4, seed=3)
     assert sum(reached.values()) == 4
 
 
-@pytest.mark.long
-def test_a_hundred_kills_of_training_lose_nothing(tmp_path, nursery):
-    source = write_transforms(tmp_path / "photos")
-    reached = kill_and_resume(nursery, source, tmp_path, steps=400, kills=100, seed=0)
-    assert sum(reached.values()) == 100
-    assert reached["training"] > 0
-    assert reached["export"] + reached["all"] > 0
+# 200 kills: ten in a test, so that a stopped session has lost little.
+
+
+@pytest.fixture(scope="module")
+def trained(nursery, tmp_path_factory):
+    place = tmp_path_factory.mktemp("trained")
+    return Unbroken(nursery, write_transforms(place / "photos"), place, steps=400)
+
+
+@pytest.fixture(scope="module")
+def placed(nursery, tmp_path_factory):
+    place = tmp_path_factory.mktemp("placed")
+    return Unbroken(nursery, few_photos(place / "photos"), place, steps=20)
+
+
+@pytest.fixture(scope="module")
+def exported(nursery, tmp_path_factory):
+    """A trained run, and for every format its whole file and the seconds that writing took."""
+    place = tmp_path_factory.mktemp("exported")
+    run = place / "run"
+    assert nursery.run("train", write_transforms(place / "photos"), run, 100)
+    formats = {}
+    for suffix in ("spz", "sog", "glb", "html"):
+        file, began = place / f"whole.{suffix}", time.perf_counter()
+        assert nursery.run("export", run, file)
+        formats[suffix] = file.read_bytes(), time.perf_counter() - began
+    return run, formats
 
 
 @pytest.mark.long
-def test_sixty_kills_of_finding_cameras_lose_nothing(tmp_path, nursery):
-    source = few_photos(tmp_path / "photos")
-    reached = kill_and_resume(nursery, source, tmp_path, steps=20, kills=60, seed=1)
-    assert sum(reached.values()) == 60
+@pytest.mark.parametrize("seed", range(10))
+def test_ten_kills_of_training_lose_nothing(tmp_path, trained, seed):
+    reached = trained.check_killed(tmp_path, kills=10, seed=seed)
+    assert sum(reached.values()) == 10
+    assert reached["training"] + reached["export"] + reached["all"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(6))
+def test_ten_kills_of_finding_cameras_lose_nothing(tmp_path, placed, seed):
+    reached = placed.check_killed(tmp_path, kills=10, seed=seed)
+    assert sum(reached.values()) == 10
     assert reached["nothing"] > 0
 
 
 @pytest.mark.long
-def test_forty_kills_of_exports_lose_nothing(tmp_path, nursery):
-    source = write_transforms(tmp_path / "photos")
-    run = tmp_path / "run"
-    assert nursery.run("train", source, run, 100)
-    chance, reached, kills = random.Random(2), Counter(), 0
-    formats = ("spz", "sog", "glb", "html")
-    whole, took = {}, {}
-    for suffix in formats:
-        began = time.perf_counter()
-        assert nursery.run("export", run, tmp_path / f"whole.{suffix}")
-        took[suffix] = time.perf_counter() - began
-        whole[suffix] = (tmp_path / f"whole.{suffix}").read_bytes()
-    while kills < 40:
-        suffix = formats[kills % len(formats)]
-        file = tmp_path / f"broken-{kills}.{suffix}"
-        kills += 1
-        done = nursery.run("export", run, file, seconds=moment(chance, took[suffix]))
+@pytest.mark.parametrize("seed", range(4))
+def test_ten_kills_of_exports_lose_nothing(tmp_path, nursery, exported, seed):
+    run, formats = exported
+    chance, reached = random.Random(seed), Counter()
+    for kill, suffix in zip(range(10), cycle(formats), strict=False):
+        whole, took = formats[suffix]
+        file = tmp_path / f"broken-{kill}.{suffix}"
+        done = nursery.run("export", run, file, seconds=moment(chance, took))
         assert done <= file.exists()
-        assert not file.exists() or file.read_bytes() == whole[suffix]
+        assert not file.exists() or file.read_bytes() == whole
         reached["file" if file.exists() else "nothing"] += 1
         assert nursery.run("export", run, file)
-        assert file.read_bytes() == whole[suffix]
+        assert file.read_bytes() == whole
     assert reached["nothing"] > 0

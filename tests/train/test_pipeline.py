@@ -1,12 +1,14 @@
 """From a folder to a checked scene: what stands in the run folder afterwards."""
 
 import json
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from splatkit.core import SplatkitError
-from splatkit.io.images import read_image
+from splatkit.core import Note, SplatkitError
+from splatkit.io.images import read_image, write_image
 from splatkit.io.registry import read_gaussians
 from splatkit.train import pipeline
 from splatkit.train.events import Evaluated, Finished
@@ -125,6 +127,17 @@ def test_evaluating_again_gives_the_same_figures(done):
     assert json.loads(folder.stats.read_text()) == stats
 
 
+def test_figures_of_a_scene_that_training_has_left_behind_are_told_as_such(done):
+    _, folder, config, _ = done
+    further = folder.checkpoints / "step_0000090.npz"
+    shutil.copy(folder.checkpoints / "step_0000060.npz", further)
+    events, _ = events_of(evaluate_run(folder.root, config.backend))
+    further.unlink()
+    warnings = [e.text for e in events if isinstance(e, Note) and e.warning]
+    assert len(warnings) == 1
+    assert "after step 60; training has gone on to step 90" in warnings[0]
+
+
 def test_evaluating_an_unfinished_run_says_what_is_missing(tmp_path):
     with pytest.raises(SplatkitError, match=r"config\.json is missing; train first"):
         events_of(evaluate_run(tmp_path))
@@ -145,3 +158,21 @@ def test_an_empty_folder_is_one_clear_line(tmp_path):
     with pytest.raises(SplatkitError) as caught:
         events_of(run(tmp_path / "photos", tmp_path / "run", FAST))
     assert "\n" not in str(caught.value)
+
+
+def test_photos_that_cannot_be_placed_leave_nothing(tmp_path):
+    for name in ("a", "b"):
+        write_image(tmp_path / "photos" / f"{name}.png", np.full((48, 64, 3), 90, np.uint8))
+    with pytest.raises(SplatkitError):
+        events_of(run(tmp_path / "photos", tmp_path / "run", FAST))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failed_start_deletes_nothing_of_the_user(tmp_path):
+    (tmp_path / "photos").mkdir()
+    mine = tmp_path / "run" / "scene" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(SplatkitError):
+        events_of(run(tmp_path / "photos", tmp_path / "run", FAST))
+    assert mine.read_text() == "mine"
