@@ -87,7 +87,8 @@ class TrainConfig:
     model: Path | None = None
     """COLMAP model folder of these photos; else they are placed."""
     time_limit: str | None = None
-    """Training ends on time with a finished schedule: 90s, 10m, 1.5h."""
+    """For training alone (cameras are found before, photos compared after): 90s, 10m, 1.5h. It ends
+    on time with a finished schedule."""
     memory_budget: str | None = None
     """Memory to stay within: 800M, 4G."""
     exposure: Literal["same", "varies"] = "same"
@@ -161,6 +162,10 @@ class TrainConfig:
         given = self.time_limit is None and self.iterations not in usual
         each = self.recipe.steps_per_square
         return None if given or each <= 0 else most_steps(photos, each)
+
+    def makes_surfaces(self, photos: int) -> bool:
+        """Whether depth and normals are looked after, with so many photos to train on."""
+        return self.surface or photos < self.recipe.surface.few_photos
 
     @property
     def budget(self) -> int:

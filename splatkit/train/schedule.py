@@ -20,32 +20,39 @@ class Rates:
     """Centres at the start, times the scene's extent."""
     means_final: float = 1.6e-6
     """Centres at the end, times the scene's extent; exponential in between."""
-    quats: float = 1e-3
-    log_scales: float = 5e-3
+    quats: float = 4e-3
+    log_scales: float = 1e-2
     logit_opacities: float = 5e-2
     sh: float = 2.5e-3
     """Base colour."""
-    sh_rest: float = 1.25e-4
+    sh_rest: float = 5e-4
     """View-dependent colour."""
+    full_from: int = 40
+    """Photos from which on shapes and view-dependent colours learn at these rates: fewer are
+    learned by heart the sooner, and have a share of the rates as of the photos."""
+    least_share: float = 0.25
+    """But not less than this."""
 
     def decay(self, progress: float) -> float:
         """The centres' rate in units of the one at the start."""
         return (self.means_final / self.means) ** min(max(progress, 0.0), 1.0)
 
-    def at(self, progress: float, extent: float) -> dict[str, float]:
+    def at(self, progress: float, extent: float, photos: int) -> dict[str, float]:
         """Learning rates by parameter name.
 
         Args:
             progress: 0..1.
             extent: radius of the cameras, world units.
+            photos: how many are trained on.
         """
+        share = min(max(photos / max(self.full_from, 1), self.least_share), 1.0)
         return {
             "means": self.means * self.decay(progress) * extent,
-            "quats": self.quats,
-            "log_scales": self.log_scales,
+            "quats": self.quats * share,
+            "log_scales": self.log_scales * share,
             "logit_opacities": self.logit_opacities,
             "sh": self.sh,
-            "sh_rest": self.sh_rest,
+            "sh_rest": self.sh_rest * share,
         }
 
 

@@ -31,7 +31,11 @@ _SMOOTH = 0.05
 
 @dataclass(frozen=True)
 class Surface:
-    """How surfaces are made; it works when ``--surface`` asks for it."""
+    """How surfaces are made; it works when ``--surface`` asks for it, and with few photos."""
+
+    few_photos: int = 30
+    """With fewer photos than this it works unasked: they leave shapes open, and new views gain by
+    surfaces that hang together."""
 
     normal_weight: float = 0.05
     """Weight of the mean of 1 - cosine between the two normals."""

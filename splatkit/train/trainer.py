@@ -171,6 +171,7 @@ class Trainer:
         self._behind = torch.tensor([self._background], device=backend.device)
         self._order = PhotoOrder(len(views), config.seed)
         self._photos = PhotoStore(views, backend.device, photo_room(scene, config, backend.device))
+        self._surfaces = config.makes_surfaces(len(views))
         self._most_steps = config.most_steps(len(views))
         self._clock = Clock(self._cost, state.seconds)
         self._ticked = state.step
@@ -228,13 +229,13 @@ class Trainer:
         scores = _errors(shown, image, mask) if gathers else None
         self._fused.backward(v_rgb, None, scores)
         caution = CAUTION**state.recoveries
-        rates = recipe.rates.at(progress, self._extent)
+        rates = recipe.rates.at(progress, self._extent, len(self.views))
         update = UpdateOptions(
             rates={name: rate * caution for name, rate in rates.items()},
             opacity_weight=config.growth.opacity_weight,
             scale_weight=config.growth.scale_weight / self._extent,
         )
-        if config.surface and recipe.surface.is_due(state.step, progress):
+        if self._surfaces and recipe.surface.is_due(state.step, progress):
             add_surface_gradients(
                 model.gaussians,
                 model.adam,
@@ -366,7 +367,8 @@ class Trainer:
         config, recipe = self.config, self.config.recipe
         factor = recipe.coarse.factor(progress, self.long_side)
         degree = sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
-        extra = recipe.surface.cost if config.surface and progress >= recipe.surface.start else 0.0
+        surfaces = self._surfaces and progress >= recipe.surface.start
+        extra = recipe.surface.cost if surfaces else 0.0
         return StepCost().parts(
             (1 + extra) * self._pixels / factor**2,
             config.growth.target(progress, self.state.budget),

@@ -7,9 +7,17 @@ from splatkit.train.schedule import Coarse, Pace, Rates, sh_degree_at
 
 def test_centre_rate_decays_exponentially_and_scales_with_the_extent():
     rates = Rates(means=1e-2, means_final=1e-4)
-    assert rates.at(0.0, 2.0)["means"] == pytest.approx(2e-2)
-    assert rates.at(0.5, 1.0)["means"] == pytest.approx(1e-3)
-    assert rates.at(1.0, 1.0)["means"] == pytest.approx(1e-4)
+    assert rates.at(0.0, 2.0, 50)["means"] == pytest.approx(2e-2)
+    assert rates.at(0.5, 1.0, 50)["means"] == pytest.approx(1e-3)
+    assert rates.at(1.0, 1.0, 50)["means"] == pytest.approx(1e-4)
+
+
+def test_few_photos_learn_shapes_and_view_dependent_colours_slowly():
+    rates = Rates(quats=1.0, log_scales=1.0, sh_rest=1.0, sh=1.0, full_from=40, least_share=0.25)
+    for photos, share in ((3, 0.25), (20, 0.5), (40, 1.0), (400, 1.0)):
+        now = rates.at(0.5, 1.0, photos)
+        assert [now[n] for n in ("quats", "log_scales", "sh_rest")] == [share] * 3
+        assert now["sh"] == 1.0
 
 
 def test_pictures_grow_and_are_never_tiny():

@@ -18,6 +18,7 @@ from splatkit.train.photos import load_views
 from splatkit.train.shell import Shell
 from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc
+from splatkit.train.surface import Surface
 from splatkit.train.trainer import train
 from tests.train.photographed import events_of, make_scene, same
 
@@ -32,6 +33,7 @@ FAST = TrainConfig(
         classic=Classic(every=5, gradient=1e-5, stop=0.9, reset_every=10),
         initialization=Initialization(least_points=1, fill=60),
         shell=Shell(count=0),
+        surface=Surface(few_photos=0),
     ),
 )
 
