@@ -53,7 +53,7 @@ def triangles(options: argparse.Namespace) -> list[dict[str, Any]]:
     return triangles_figures(options.runs, options.scene)
 
 
-def cuda(runs: Path) -> list[dict[str, Any]]:
+def cuda(_: argparse.Namespace) -> list[dict[str, Any]]:
     """Compilation of the CUDA kernels; on a GPU their times, memory, and gsplat's beside them."""
     from gpu import figures_here
 

@@ -1,13 +1,9 @@
-// Faces onto the screen and into tiles, and gradients back to what is stored. The few numbers of a
-// face are computed in double precision: edges of small triangles far from the image's corner would
-// lose what neighbours must agree on.
+// Faces onto the screen and into tiles, and gradients back to what is stored.
 
 #include <algorithm>
-#include <cmath>
 #include <stdexcept>
 
-#include "splatkit/camera.h"
-#include "splatkit/triangle.h"
+#include "splatkit/triangle_place.h"
 #include "thread_pool.h"
 #include "triangles.h"
 
@@ -23,11 +19,10 @@ View<double> view_of(const TriangleArguments<S> &a, int camera) {
   return make_view(matrix);
 }
 
-// The camera, its pixels counted from (x, y).
 template <class S>
-PixelAxes<double> axes_of(const TriangleArguments<S> &a, int camera, int x, int y) {
+PixelAxes<double> axes_of(const TriangleArguments<S> &a, int camera) {
   const S *K = a.Ks + 9 * (int64_t)camera;
-  return {K[0], K[4], (double)K[2] - x, (double)K[5] - y};
+  return {K[0], K[4], K[2], K[5]};
 }
 
 template <class S>
@@ -40,65 +35,21 @@ void corners_of(const TriangleArguments<S> &a, const View<double> &view, int64_t
   }
 }
 
-// Bounds on the image of the part of a triangle beyond the near plane; none: first > last.
-struct Bounds {
-  double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-
-  void add(const PixelAxes<double> &k, const double point[3]) {
-    const double p[2] = {k.fx * point[0] / point[2] + k.cx, k.fy * point[1] / point[2] + k.cy};
-    for (int i = 0; i < 2; ++i) {
-      low[i] = std::min(low[i], p[i]);
-      high[i] = std::max(high[i], p[i]);
-    }
-  }
-};
-
-Bounds bounds_of(const PixelAxes<double> &k, const double points[9], double near) {
-  Bounds bounds;
-  for (int i = 0; i < 3; ++i) {
-    const double *p = points + 3 * i, *q = points + 3 * ((i + 1) % 3);
-    if (p[2] > near) bounds.add(k, p);
-    if ((p[2] > near) == (q[2] > near)) continue;
-    const double t = (near - p[2]) / (q[2] - p[2]);
-    const double crossing[3] = {p[0] + t * (q[0] - p[0]), p[1] + t * (q[1] - p[1]), near};
-    bounds.add(k, crossing);
-  }
-  return bounds;
-}
-
-// Pixels with their centre in low..high, widened a little against rounding.
-void pixel_range(double low, double high, int size, int32_t &first, int32_t &last) {
-  first = (int32_t)std::ceil(std::min(std::max(low - 0.501, 0.0), (double)size));
-  last = (int32_t)std::floor(std::max(std::min(high - 0.499, size - 1.0), -1.0));
-}
-
 template <class S>
 void place_face(const TriangleArguments<S> &a, int camera, const View<double> &view, int64_t face,
                 ScreenTriangle<S> &t) {
-  double points[9], p[9], planes[9];
+  double points[9];
   corners_of(a, view, face, points);
   t.x_first = t.y_first = 0;
   t.x_last = t.y_last = -1;
-  double size = 1.0;
-  for (int k = 0; k < 3; ++k) size *= std::sqrt(dot3(points + 3 * k, points + 3 * k));
-  const double near = std::max((double)a.near, 1e-9);
-  if (!(std::max({points[2], points[5], points[8]}) > near) || !finite(size)) return;
-  const Bounds bounds = bounds_of(axes_of(a, camera, 0, 0), points, near);
-  int32_t x_first, x_last, y_first, y_last;
-  pixel_range(bounds.low[0], bounds.high[0], a.width, x_first, x_last);
-  pixel_range(bounds.low[1], bounds.high[1], a.height, y_first, y_last);
-  if (x_first > x_last || y_first > y_last) return;
-  const PixelAxes<double> axes = axes_of(a, camera, x_first, y_first);
-  for (int k = 0; k < 3; ++k) homogeneous_pixel(axes, points + 3 * k, p + 3 * k);
-  const double volume = triangle_planes(p, planes);
-  if (!(std::abs(volume) > TRIANGLE_VOLUME_MIN * size * axes.fx * axes.fy)) return;
-  for (int i = 0; i < 9; ++i) t.planes[i] = (S)planes[i];
-  t.x_first = x_first;
-  t.x_last = x_last;
-  t.y_first = y_first;
-  t.y_last = y_last;
-  // (b - a) x (c - a) points away from a camera that sees a, b, c clockwise.
-  t.facing = volume > 0 ? (S)-1 : (S)1;
+  TrianglePlace place;
+  if (!place_triangle(points, axes_of(a, camera), a.width, a.height, a.near, place)) return;
+  for (int i = 0; i < 9; ++i) t.planes[i] = (S)place.planes[i];
+  t.x_first = place.x_first;
+  t.x_last = place.x_last;
+  t.y_first = place.y_first;
+  t.y_last = place.y_last;
+  t.facing = (S)place.facing;
 }
 
 // Calls f(tile) for the tiles whose pixels a face can cover.
@@ -174,7 +125,7 @@ void gather_triangles(const TriangleArguments<S> &a, const TriangleGradients<S> 
           for (int k = 0; k < size; ++k) sum[k] += slots[(int64_t)bins.places[i] * size + k];
         double points[9], planes[9], v_p[9] = {}, v_vertices[9] = {};
         corners_of(a, view, face, points);
-        const PixelAxes<double> axes = axes_of(a, camera, t.x_first, t.y_first);
+        const PixelAxes<double> axes = axes_from(axes_of(a, camera), t.x_first, t.y_first);
         std::copy_n(t.planes, 9, planes);
         triangle_planes_adj(planes, sum + SLOT_PLANES, v_p);
         for (int k = 0; k < 3; ++k) {

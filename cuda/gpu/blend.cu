@@ -55,10 +55,11 @@ struct Top {
     }
   }
   SK_DEVICE void insert(float weight, int id) {
+    [[maybe_unused]] bool larger = false;
 #pragma unroll
     for (int i = 0; i < SK_TOP_K; ++i) {
       // Once it has found its place, the ones behind move down.
-      const bool larger = weight > weights[i];
+      larger = larger || weight > weights[i];
       const float old_weight = weights[i];
       const int old_id = ids[i];
       weights[i] = larger ? weight : old_weight;

@@ -208,28 +208,6 @@ SK_DEVICE void deliver(const BlendAdjParams &p, [[maybe_unused]] const Item &ite
 
 constexpr int PADDED_SUMS = SUMS <= 16 ? 16 : 32;
 
-// Each lane gets the sum over lanes of the value of its own number modulo n: pairs of lanes share
-// the values between them, half each, until one is left.
-template <int n>
-SK_DEVICE float transposed_sum(float *values) {
-  if constexpr (n > 1) {
-    constexpr int half = n / 2;
-    const bool upper = lane_id() & half;
-#pragma unroll
-    for (int i = 0; i < half; ++i) {
-      const float given = upper ? values[i] : values[i + half];
-      const float kept = upper ? values[i + half] : values[i];
-      values[i] = kept + __shfl_xor_sync(FULL_WARP, given, half);
-    }
-    return transposed_sum<half>(values);
-  } else {
-#pragma unroll
-    for (int step = PADDED_SUMS; step < WARP; step <<= 1)
-      values[0] += __shfl_xor_sync(FULL_WARP, values[0], step);
-    return values[0];
-  }
-}
-
 // A lane's pixels.
 struct PixelStates {
   float x, y;                   // centre of the lane's pixel in the tile's first sub-tile

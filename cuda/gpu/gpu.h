@@ -125,6 +125,28 @@ SK_DEVICE T warp_sum(T value) {
   return value;
 }
 
+// Each lane gets the sum over lanes of the value of its own number modulo `all`, a power of 2 up to
+// 32: pairs of lanes share the values between them, half each, until one is left. Destroys them.
+template <int all, int n = all>
+SK_DEVICE float transposed_sum(float *values) {
+  if constexpr (n > 1) {
+    constexpr int half = n / 2;
+    const bool upper = lane_id() & half;
+#pragma unroll
+    for (int i = 0; i < half; ++i) {
+      const float given = upper ? values[i] : values[i + half];
+      const float kept = upper ? values[i + half] : values[i];
+      values[i] = kept + __shfl_xor_sync(FULL_WARP, given, half);
+    }
+    return transposed_sum<all, half>(values);
+  } else {
+#pragma unroll
+    for (int step = all; step < WARP; step <<= 1)
+      values[0] += __shfl_xor_sync(FULL_WARP, values[0], step);
+    return values[0];
+  }
+}
+
 // The sum of the values of this lane and those below it.
 SK_DEVICE unsigned warp_running_sum(unsigned value) {
   const int lane = lane_id();

@@ -41,6 +41,14 @@
 //   split_rows      densify.cu      SplitParams    128           ceil(count / 128)
 //   disturb_means   densify.cu      DisturbParams  256           ceil(count / 256)
 //   shrink_image    image.cu        ShrinkParams   256           ceil(width * height / 256)
+//   triangle_bin    triangles_bin.cu TriangleBinParams 256       C * ceil(N / 256)
+//   triangle_blend  triangles.cu    TriangleBlendParams 256      T
+//   triangle_blend_adj triangles_adj.cu TriangleBlendParams 256  T
+//   triangle_gather triangles_bin.cu TriangleGatherParams 256    C * ceil(N / 256)
+//   triangle_view_adj triangles_bin.cu TriangleGatherParams 32   ceil(C / 32)
+//
+// The last five draw triangles: there N is the number of faces, V of vertices, F of values at each
+// vertex, and an instance is a pair of face and tile; camera C's face n has the number C * N + n.
 //
 // All launches of a kernel that would have 0 blocks are left out; outputs of size 0 need nothing.
 //
@@ -70,6 +78,10 @@
 //   SK_SCORES         0    blend_adj, gather_slots: 1 sums scores
 //   SK_ADJ_FORM       0    blend_adj: 0 lanes are pixels, 1 lanes are splats; both give the same
 //                          gradients, the faster one is found by timing a few steps
+//   SK_SOFT           0    triangles: 1 blends them by depth, 0 takes the nearest
+//   SK_NORMALS        0    triangles: 1 blends normals, too
+//   SK_ATTRIBUTES     0    triangles: F
+//   SK_WEIGHTS        0    triangle_blend: 1 writes statistics of the faces
 //   SK_ADJ_PIXELS     8    blend_adj, form 0: pixels a thread, 8, 4 or 2: 8 for D = 3, 4 for D = 8,
 //                          2 for D = 16; tile pixels must be a multiple of 32 * SK_ADJ_PIXELS
 //
@@ -404,6 +416,78 @@ struct ShrinkParams {
   int width;     // at most from_width
   int height;    // at most from_height
   int channels;  // 1 to 4
+};
+
+constexpr int TRIANGLE_THREADS = 256;
+constexpr int SCREEN_TRIANGLE_FLOATS = 16;  // of a face on the screen, 64 bytes
+constexpr int TRIANGLE_SUM_FLOATS = 15;     // of a face's gradient, besides its corners' values
+
+// Faces to the screen and to tiles: what project and emit do for Gaussians.
+struct TriangleBinParams {
+  const float *vertices;  // [V,3]
+  const int *faces;       // [N,3] within 0..V-1
+  const float *viewmats;  // [C,4,4]
+  const float *Ks;        // [C,3,3]
+  float *screen;          // [C,N,SCREEN_TRIANGLE_FLOATS] out, 16-byte aligned
+  unsigned *tile_keys;    // [instance_capacity] out, in the order of faces
+  unsigned *values;       // [instance_capacity] out: number of the face
+  unsigned *counters;     // INSTANCES, INSTANCES_WANTED, TICKET_EMIT
+  unsigned *lookback;     // [blocks] zeroed
+  long long count;        // N, below 2^30 / C
+  int num_cameras;
+  int width;
+  int height;
+  int tiles_x;
+  int tiles_y;
+  int instance_capacity;  // below 2^30
+  float near;
+};
+
+// Draws tiles; triangle_blend_adj reads what triangle_blend wrote and adds to `sums`.
+// Channels: F values, camera z, and with SK_NORMALS the normal, turned towards the camera.
+struct TriangleBlendParams {
+  const int *faces;                // [N,3]
+  const float *attributes;         // [V,SK_ATTRIBUTES]
+  const float *opacities;          // [V] with SK_SOFT, else null
+  const float *normals;            // [N,3] with SK_NORMALS, else null
+  const float *screen;             // [C,N,SCREEN_TRIANGLE_FLOATS]
+  const unsigned *entries;         // [I] numbers of faces, by tile
+  const unsigned *tile_begin;      // [T + 1]
+  float *channels;                 // [C,H,W,SK_ATTRIBUTES + 1 or + 4]
+  float *alpha;                    // [C,H,W]
+  int *ids;                        // [C,H,W] face of the largest weight, -1 where none
+  unsigned long long *weight_sum;  // [N] zeroed; units of 2^-32; with SK_WEIGHTS, else null
+  float *weight_max;               // [N] zeroed
+  int *weight_count;               // [N] zeroed
+  const float *v_channels;         // triangle_blend_adj: like channels
+  const float *v_alpha;            // [C,H,W]
+  float *sums;      // [C,N,TRIANGLE_SUM_FLOATS + 3 * SK_ATTRIBUTES] zeroed: gradients of planes 9,
+                    // corners' opacities 3, normal 3, corners' values
+  long long count;  // N
+  int width;
+  int height;
+  int tiles_x;
+  int tiles_y;
+  float softness;
+  float near;
+};
+
+// Sums of faces to gradients of what is stored; triangle_view_adj ends those of viewmats.
+struct TriangleGatherParams {
+  const float *vertices;
+  const int *faces;  // [N,3]
+  const float *viewmats;
+  const float *Ks;
+  const float *screen;  // [C,N,SCREEN_TRIANGLE_FLOATS]
+  const float *sums;    // as triangle_blend_adj left them
+  float *v_vertices;    // zeroed [V,3], or null; likewise the others
+  float *v_attributes;  // [V,SK_ATTRIBUTES]
+  float *v_opacities;   // [V]
+  float *v_normals;     // [N,3]
+  double *view_sums;    // zeroed [C,VIEW_GRADIENT_FLOATS], or null
+  float *v_viewmats;    // [C,4,4] out of triangle_view_adj
+  long long count;      // N
+  int num_cameras;
 };
 
 // Scratch: one buffer of unsigned, zeroed once a step, may hold in any order: counters [COUNTERS],

@@ -38,7 +38,10 @@ from splatkit.render.backends._cuda_plan import Choice, Frame
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 DEFAULTS = tuple(training_set(Frame(1, 1920, 1080, Choice()), 3, 3))
 """What a training run with the default options compiles once all harmonics are in use."""
-COLD = {"prepare_cameras", "view_adj", "image_loss_sum", "shrink_image", "gather_slots"}
+COLD = {
+    "prepare_cameras", "view_adj", "image_loss_sum", "shrink_image", "gather_slots",
+    "triangle_bin", "triangle_gather", "triangle_view_adj",
+}  # fmt: skip
 """Kernels that may spill: they run seldom, or over little."""
 MANY_TOP = 4
 """Above so many Gaussians a pixel, each pixel's list may spill: it is asked for one picture."""
@@ -148,6 +151,12 @@ def every_specialisation() -> list[tuple[str, Options]]:
     for colors, values in ((3, 3), (3, 8), (3, 16)):
         told = {"SK_COLORS": colors, "SK_VALUES": values, "SK_GRADIENT": 1}
         found.append(("blend.cu", options_of(told)))
+    for soft, normals, count in product((0, 1), (0, 1), (0, 3, 5, 8)):
+        drawn = {"SK_SOFT": soft, "SK_NORMALS": normals, "SK_ATTRIBUTES": count}
+        for weights in (0, 1):
+            found.append(("triangles.cu", options_of(drawn | {"SK_WEIGHTS": weights})))
+        found.append(("triangles_adj.cu", options_of(drawn)))
+        found.append(("triangles_bin.cu", options_of({"SK_ATTRIBUTES": count})))
     macro = {"SK_TILE_WIDTH": 32, "SK_TILE_HEIGHT": 32, "SK_HALF_RECORDS": 1}
     found.append(("bin.cu", options_of(macro | {"SK_KEY_BITS": 16})))
     found.append(("blend.cu", options_of(macro | {"SK_BLEND_PIXELS": 4, "SK_BUCKET": 0})))

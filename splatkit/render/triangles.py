@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Triangles, UsageError, check
 from splatkit.core.srgb import linear_of_srgb, srgb_of_linear
-from splatkit.render.backends import _torch_triangles
+from splatkit.render.backends import _torch_triangles, get_backend
 from splatkit.render.drawing import Drawn, DrawRequest
 
+if TYPE_CHECKING:
+    from splatkit.render.backends.cuda import CudaBackend
+
 TRIANGLE_OUTPUTS = ("rgb", "alpha", "depth", "normal", "features", "weights")
-TRIANGLE_BACKENDS = ("auto", "cpu", "torch_ref")
+TRIANGLE_BACKENDS = ("auto", "cpu", "cuda", "torch_ref")
 ALPHA_FLOOR = 1e-10
 """Below this a pixel counts as empty: its depth and normal are 0."""
 MAX_SUPERSAMPLE = 8
@@ -60,7 +64,7 @@ def render_triangles(
     supersample: int = 1,
     near: float = 0.01,
     outputs: Sequence[str] = ("rgb", "alpha"),
-    backend: str = "auto",
+    backend: str | CudaBackend = "auto",
 ) -> RenderedTriangles:
     """Draw triangles from several cameras of one image size.
 
@@ -84,8 +88,9 @@ def render_triangles(
         supersample: draw at so many times the width and height, and average; 1 to 8.
         near: camera z at or below which nothing is drawn, world units; above 0.
         outputs: any of ``TRIANGLE_OUTPUTS``; ``rgb`` and ``alpha`` always come.
-        backend: ``auto``, ``cpu`` or ``torch_ref``, the slow specification. Tensors that are
-            elsewhere are copied to the CPU and results back.
+        backend: ``cpu``, ``cuda`` (float32), ``torch_ref``, the slow specification, or a CUDA
+            backend that is there already; ``auto`` draws where the triangles are. Tensors that are
+            elsewhere are copied there and results back.
 
     Raises:
         SplatkitError: a shape, name or value is not as said.
@@ -94,15 +99,16 @@ def render_triangles(
     if triangles.texture is not None and softness > 0:
         raise UsageError(f"softness: expected 0 for triangles with a texture, got {softness}")
     home = triangles.device
-    triangles, cameras = triangles.to("cpu"), cameras.to("cpu")
+    drawing, place = _drawing(backend, home)
+    triangles, cameras = triangles.to(place), cameras.to(place)
     known = {"vertices": (triangles.vertices, "V 3"), "viewmats": (cameras.viewmats, "C 4 4")}
     if features is not None:
-        features = features.to("cpu")
+        features = features.to(place)
         known["features"] = (features, "V F")
     elif "features" in outputs:
         raise UsageError("outputs: 'features' needs the argument features [V,F], got None")
     if background is not None:
-        background = background.to("cpu").expand(len(cameras), -1)
+        background = background.to(place).expand(len(cameras), -1)
         known["background"] = (background, "C 3")
     check(floating=True, **known)
 
@@ -129,7 +135,7 @@ def render_triangles(
         near,
         weights="weights" in outputs,
     )
-    drawn = _drawing(backend)(request)
+    drawn = drawing(request)
     widths += [1, 0 if request.normals is None else 3]
     *blended, z, normals = drawn.channels.split(widths, -1)
     images = dict(zip(sources, blended, strict=True))
@@ -145,14 +151,18 @@ def render_triangles(
 
 
 def _check_options(
-    softness: float, supersample: int, near: float, outputs: Sequence[str], backend: str
+    softness: float,
+    supersample: int,
+    near: float,
+    outputs: Sequence[str],
+    backend: str | CudaBackend,
 ) -> None:
     for name in outputs:
         if name not in TRIANGLE_OUTPUTS:
             raise UsageError(
                 f"outputs: expected any of {', '.join(TRIANGLE_OUTPUTS)}, got {name!r}"
             )
-    if backend not in TRIANGLE_BACKENDS:
+    if isinstance(backend, str) and backend not in TRIANGLE_BACKENDS:
         raise UsageError(f"backend: expected {', '.join(TRIANGLE_BACKENDS)}, got {backend!r}")
     if not 0 <= softness <= 100:
         raise UsageError(f"softness: expected 0 to 100, got {softness}")
@@ -162,12 +172,22 @@ def _check_options(
         raise UsageError(f"near: expected a number above 0, got {near}")
 
 
-def _drawing(backend: str) -> Callable[[DrawRequest], Drawn]:
+def _drawing(
+    backend: str | CudaBackend, home: torch.device
+) -> tuple[Callable[[DrawRequest], Drawn], torch.device]:
+    """What draws, and where its tensors lie."""
+    cpu = torch.device("cpu")
+    if backend == "auto" and home.type == "cuda":
+        backend = "cuda"
+    if backend == "cuda":
+        backend = cast("CudaBackend", get_backend("cuda", home))
+    if not isinstance(backend, str):
+        return backend.draw_triangles, backend.device
     if backend == "torch_ref":
-        return _torch_triangles.draw
+        return _torch_triangles.draw, cpu
     from splatkit.render.backends import _cpu_triangles
 
-    return _cpu_triangles.draw
+    return _cpu_triangles.draw, cpu
 
 
 def _assemble(

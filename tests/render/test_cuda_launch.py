@@ -24,6 +24,7 @@ from splatkit.render.backends.cuda import CudaBackend
 from splatkit.render.screen import ScreenSplats
 from tests.render.cases import CASES, OUTPUTS, Case, cameras_around, random_gaussians
 from tests.render.fake_driver import FakeDriver, capture_with
+from tests.render.triangle_cases import TriangleCase, run
 
 UPDATE = UpdateOptions(
     rates=dict.fromkeys(("means", "quats", "log_scales", "logit_opacities", "sh", "sh_rest"), 0.1)
@@ -228,6 +229,26 @@ def test_nothing_to_draw(cameras: int) -> None:
         "blend",
         "blend_adj",
     }
+
+
+@pytest.mark.parametrize("softness", [0.0, 0.5])
+def test_triangles_and_their_gradients(softness: float) -> None:
+    driver = FakeDriver()
+    run(TriangleCase("launched", softness), CudaBackend(driver), torch.float32)
+    assert {launch.kernel for launch in driver.launches} == {
+        "triangle_bin",
+        "sort_histogram",
+        "sort_pass",
+        "tile_ranges",
+        "triangle_blend",
+        "triangle_blend_adj",
+        "triangle_gather",
+        "triangle_view_adj",
+    }
+    assert ("triangle_blend_adj", "sums") in driver.checked
+    given = driver.read(driver.of("triangle_blend")[0])
+    assert bool(given.opacities) == (softness > 0)
+    assert given.softness == softness
 
 
 def test_wrong_calls_are_refused() -> None:

@@ -89,6 +89,11 @@ KERNELS = {
           triangle_planes_adj(planes, v_planes, v_p);
           for (int i = 0; i < 3; ++i) homogeneous_pixel_adj(axes, v_p + 3 * i, v_corners + 3 * i);
         }""",
+    "triangle_place.h": """
+        __global__ void kernel(const double *points, PixelAxes<double> axes, TrianglePlace *place,
+                               bool *seen) {
+          *seen = place_triangle(points, axes, 640, 480, 0.01, *place);
+        }""",
     "upscale.h": """
         __global__ void kernel(float t, float *out) {
           const Hermite<float> h = hermite(t);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -118,7 +119,7 @@ def cameras_around(case: TriangleCase) -> Cameras:
     )  # fmt: skip
 
 
-def run(case: TriangleCase, backend: str, dtype: torch.dtype, seed: int = 0) -> cases.Result:
+def run(case: TriangleCase, backend: Any, dtype: torch.dtype, seed: int = 0) -> cases.Result:
     """Draw a case with every output, and differentiate a random weighting of the images."""
     triangles = random_triangles(case, seed).to(dtype)
     cameras = cameras_around(case).to(dtype)

@@ -9,7 +9,13 @@
 #include <vector>
 
 namespace {
-enum { SUCCESS = 0, INVALID_VALUE = 1, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, NOT_FOUND = 500 };
+enum {
+  SUCCESS = 0,
+  INVALID_VALUE = 1,
+  INVALID_IMAGE = 200,
+  INVALID_CONTEXT = 201,
+  NOT_FOUND = 500
+};
 
 int the_context;  // the primary context of the only device
 thread_local std::vector<void *> contexts;

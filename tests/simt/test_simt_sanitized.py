@@ -18,6 +18,7 @@ CASES = {
     "rendering only": "test_simt_view.py",
     "training step": "test_simt_step.py",
     "images and gradients": "test_simt_parity.py",
+    "triangles": "test_simt_triangles.py",
 }
 
 

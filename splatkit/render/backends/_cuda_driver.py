@@ -18,6 +18,7 @@ _DTYPES: dict[str, tuple[torch.dtype, ...]] = {
     # torch has few operations on unsigned numbers, so they are kept as signed ones of their size;
     # keys of 16 bits stand where the header says `unsigned`.
     "float *": (torch.float32,),
+    "double *": (torch.float64,),
     "int *": (torch.int32,),
     "unsigned *": (torch.int32, torch.int16),
     "unsigned long long *": (torch.int64,),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
-from splatkit.render.backends import _cuda_loss, _cuda_ops
+from splatkit.render.backends import _cuda_loss, _cuda_ops, _cuda_triangles
 from splatkit.render.backends._cuda_driver import Driver
 from splatkit.render.backends._cuda_later import Capture
 from splatkit.render.backends._cuda_plan import Choice
@@ -16,6 +16,7 @@ from splatkit.render.backends._cuda_view import CudaView
 from splatkit.render.backends._cuda_work import InstanceRoom
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import ProjectOptions
+from splatkit.render.drawing import Drawn, DrawRequest
 from splatkit.render.screen import Blended, BlendRequest, ScreenSplats
 
 
@@ -41,6 +42,7 @@ class CudaBackend:
         self._always_deterministic = deterministic
         self._capture = capture
         self._room = InstanceRoom()
+        self._triangle_room = InstanceRoom()
         self._memory = Workspace(driver.device)
         self.rows = RowKernels(driver)
         """Splits and orders Gaussians, shrinks photos."""
@@ -83,6 +85,10 @@ class CudaBackend:
     ) -> tuple[Tensor, Tensor]:
         # The same address from step to step, so that launches that read it can be replayed.
         return _cuda_loss.l1_ssim(self._driver, self._memory.take, rgb, targets, ssim_weight, mask)
+
+    def draw_triangles(self, request: DrawRequest) -> Drawn:
+        """Draw triangles; float32."""
+        return _cuda_triangles.draw(self._driver, self._triangle_room, request)
 
     def training_step(self) -> CudaStep:
         return CudaStep(self._driver, self._deterministic, self._capture)
