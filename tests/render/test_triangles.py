@@ -242,7 +242,7 @@ def test_broken_vertices_spoil_nothing_else() -> None:
         ({"near": 0.0}, "near: expected a number above 0, got 0.0"),
         ({"outputs": ("colour",)}, "outputs: expected any of rgb"),
         ({"outputs": ("features",)}, "needs the argument features"),
-        ({"backend": "gsplat"}, "backend: expected auto, cpu, torch_ref, got 'gsplat'"),
+        ({"backend": "gsplat"}, "backend: expected auto, cpu, cuda, torch_ref, got 'gsplat'"),
         ({"features": torch.zeros(3, 2)}, "features: expected shape"),
     ],
 )
