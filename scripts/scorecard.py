@@ -50,7 +50,7 @@ def triangles(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Pictures, shape and speed of meshes and of the triangle rasterizer."""
     from triangles_card import triangles_figures
 
-    return triangles_figures(options.runs, options.scene)
+    return triangles_figures(options.runs, options.scene, options.only)
 
 
 def cuda(_: argparse.Namespace) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def main() -> None:
         default=Path("build/scorecard"),
         help="folder of the trainings; finished ones are not repeated",
     )
-    parser.add_argument("--only", default="", help="only trainings whose name contains this")
+    parser.add_argument("--only", default="", help="only what has a name containing this")
     parser.add_argument(
         "--scene",
         type=Path,

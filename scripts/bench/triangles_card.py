@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +31,25 @@ BEHIND = {"surface": 4.0, "splats": 2.0}
 TIME_LIMIT = "20m"
 
 
-def triangles_figures(runs: Path, scene: Path | None) -> list[dict[str, Any]]:
-    """All figures; ``scene`` is a run of the sample, by default the first of the trainings."""
+def triangles_figures(runs: Path, scene: Path | None, only: str = "") -> list[dict[str, Any]]:
+    """Figures of the parts whose name contains ``only``.
+
+    Args:
+        runs: folder of trainings.
+        scene: a run of the sample; the first of the trainings when None.
+        only: part of a name: surface, splats, programs, frames or op.
+    """
     run = scene or next((p.parents[1] for p in sorted(runs.glob("*/exports/scene.ply"))), None)
     if run is None:
         raise UsageError("triangles: expected a run folder, got none; name one with --scene RUN")
-    figures: list[dict[str, Any]] = []
-    for mode in ("surface", "splats"):
-        figures += _product(run, mode)
-    figures += suite_figures("the op: gradients and parity", ("tests/render/test_triangles.py",))
-    figures += suite_figures(
-        "three.js and OpenGL", ("tests/mesh/test_outside_renderers.py", "-m", "long")
-    )
-    figures += suite_figures(
-        "gltf-validator",
-        ("tests/mesh/", "tests/export/test_bundle.py", "-m", "long", "-k", "khronos"),
-    )
-    figures += _program_figures()
-    for mode in ("surface", "splats"):
-        figures += fps_figures(FpsOptions(run, run / "mesh" / f"{mode}.glb"))
-    return figures + speed_figures(SpeedOptions())
+    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "surface": lambda: _product(run, "surface"),
+        "splats": lambda: _product(run, "splats"),
+        "programs": _program_figures,
+        "frames": lambda: _frame_figures(run),
+        "op": _op_figures,
+    }
+    return [line for name, part in parts.items() if only in name for line in part()]
 
 
 def _product(run: Path, mode: str) -> list[dict[str, Any]]:
@@ -92,4 +92,19 @@ def _program_figures() -> list[dict[str, Any]]:
         passed = None if version is None else float("1 passed" in told)
         how = f"{version[0] if version else f'{program} is not here'}: size, axes, material"
         figures.append(figure(f"{program} reads the file", passed, "", 1.0, how))
-    return figures
+    figures += suite_figures(
+        "three.js and OpenGL", ("tests/mesh/test_outside_renderers.py", "-m", "long")
+    )
+    folders = ("tests/mesh/", "tests/export/test_bundle.py")
+    return figures + suite_figures("gltf-validator", (*folders, "-m", "long", "-k", "khronos"))
+
+
+def _frame_figures(run: Path) -> list[dict[str, Any]]:
+    """Frames a second of the meshes that the run has."""
+    files = [run / "mesh" / f"{mode}.glb" for mode in BEHIND]
+    return [line for file in files if file.is_file() for line in fps_figures(FpsOptions(run, file))]
+
+
+def _op_figures() -> list[dict[str, Any]]:
+    words = ("tests/render/test_triangles.py",)
+    return suite_figures("the op: gradients and parity", words) + speed_figures(SpeedOptions())
