@@ -32,6 +32,9 @@ class Command:
     100,000 or 200,000 splats."""
     colors: Literal["texture", "vertex"] | None = None
     """Colours in a picture, which every program shows right, or at the vertices (splats always)."""
+    texture_side: int | None = None
+    """Texels a side of the texture, at most (beyond 4096 it becomes several pictures). Default:
+    1024, 2048 or 4096 by preset; never more than the photos have pixels."""
     lods: tuple[float, ...] = ()
     """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
     collision: int | None = None
@@ -64,6 +67,7 @@ class Command:
             preset=self.preset,
             triangles=self.triangles,
             colors=self.colors,
+            texture_side=self.texture_side,
             lods=self.lods,
             collision=self.collision,
             convex=self.convex,

@@ -37,6 +37,7 @@ MESH_PRESETS = {
 }
 LEAST_TRIANGLES, MOST_TRIANGLES = 100, 5_000_000
 MOST_PIECES = 256
+MOST_TEXELS = 16384
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class MeshOptions:
     colors: Colors | None = None
     """Colours in a picture, which every program shows right, or at the vertices. Surfaces have a
     texture when None; splats always have vertex colours."""
+    texture_side: int | None = None
+    """Texels a side of the texture, at most; several pictures beyond 4096. By preset when None."""
     lods: tuple[float, ...] = ()
     """Shares of the triangles of further levels of detail, each in a file of its own."""
     collision: int | None = None
@@ -82,6 +85,10 @@ class MeshOptions:
             raise UsageError(
                 f"--triangles: expected {LEAST_TRIANGLES} to {MOST_TRIANGLES}, got {self.count}"
             )
+        if self.texture_side is not None and not 64 <= self.texture_side <= MOST_TEXELS:
+            raise UsageError(
+                f"--texture-side: expected 64 to {MOST_TEXELS}, got {self.texture_side}"
+            )
         if self.lods and self.mode == "splats":
             raise UsageError("--lods: expected a surface, got --mode splats")
         if any(not 0 < share < 1 for share in self.lods):
@@ -101,6 +108,11 @@ class MeshOptions:
     def effort(self) -> MeshPreset:
         """What the preset stands for."""
         return MESH_PRESETS[self.preset]
+
+    @property
+    def texels(self) -> int:
+        """A side of the texture, at most."""
+        return self.texture_side or self.effort.texture_side
 
     @property
     def count(self) -> int:

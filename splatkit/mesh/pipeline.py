@@ -168,7 +168,7 @@ def _surface(job: _Job) -> Generator[Event, None, tuple[Triangles, list[Triangle
         triangles=options.count,
         backend=options.backend,
     )
-    whole = yield from _colored(job, bare, effort.texture_side, effort.paint_steps)
+    whole = yield from _colored(job, bare, options.texels, effort.paint_steps)
     return whole, (yield from _levels(job, bare))
 
 
@@ -178,7 +178,7 @@ def _levels(job: _Job, bare: Triangles) -> Generator[Event, None, list[Triangles
     levels = []
     for level, share in enumerate(job.options.lods, 1):
         coarse = manifold(decimated(bare, max(4, round(share * len(bare))), warp))
-        side = max(64, effort.texture_side >> level)
+        side = max(64, job.options.texels >> level)
         levels.append((yield from _colored(job, coarse, side, effort.paint_steps // 2)))
     return levels
 

@@ -102,6 +102,7 @@ def test_splats_are_written_and_compared(run: Path, tmp_path: Path, capsys) -> N
         (["{run}", "--convex", "8"], 2, "--convex: expected --collision TRIANGLES with it"),
         (["{run}", "--collision", "900", "--convex", "0"], 2, "--convex: expected 1 to 256 pieces"),
         (["{run}", "--mode", "splats", "--tangents"], 2, "--tangents: expected a surface with a"),
+        (["{run}", "--texture-side", "9"], 2, "--texture-side: expected 64 to 16384, got 9"),
         (["{run}", "--preset", "best"], 2, "--preset: expected one of draft, standard, high"),
         (["nowhere"], 2, "nowhere: expected a run folder, found none there"),
         (["."], 1, "expected the folder of a finished run, but config.json is missing"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from splatkit.core import Cameras, Triangles
+from splatkit.core.sheets import sheet_count
 from splatkit.io import mesh_glb
 from splatkit.render import render_triangles
 from splatkit.train.metrics import psnr
@@ -53,9 +55,24 @@ def textured() -> Triangles:
     return Triangles(places.view(-1, 3), faces.int(), uvs=uvs, texture=picture)
 
 
-@pytest.mark.parametrize("kind", ["vertex", "texture"])
+def sheets() -> Triangles:
+    """A ball whose texture is several pictures."""
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    from splatkit.mesh.atlas import unwrapped
+
+    mesh = unwrapped(ball(3), 256, sheet=64)
+    assert mesh.texture is not None
+    assert sheet_count(mesh) > 2
+    generator = torch.Generator().manual_seed(0)
+    return replace(mesh, texture=torch.rand(mesh.texture.shape, generator=generator))
+
+
+MESHES = {"vertex": lambda: ball(4), "texture": textured, "sheets": sheets}
+
+
+@pytest.mark.parametrize("kind", MESHES)
 def test_three_shows_the_same(tmp_path: Path, kind: str) -> None:
-    mesh = textured() if kind == "texture" else ball(4)
+    mesh = MESHES[kind]()
     mesh_glb.write(mesh, tmp_path / "a.glb")
     with three(tmp_path / "a.glb") as draw:
         pictures = [draw(view) for view in views()]
@@ -64,9 +81,9 @@ def test_three_shows_the_same(tmp_path: Path, kind: str) -> None:
         assert psnr(theirs, picture) > psnr(theirs.flip(1), picture) + 10
 
 
-@pytest.mark.parametrize("kind", ["vertex", "texture"])
+@pytest.mark.parametrize("kind", MESHES)
 def test_opengl_shows_the_same(kind: str) -> None:
-    mesh = textured() if kind == "texture" else ball(4)
+    mesh = MESHES[kind]()
     for theirs, picture in zip(opengl(mesh, views()), ours(mesh), strict=True):
         assert psnr(theirs, picture) >= LEAST
 

@@ -1,9 +1,13 @@
 """Surfaces take the colours of photos, at vertices and in a texture."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from splatkit.core import Triangles, drain
+from splatkit.core.sheets import sheet_count
+from splatkit.io import mesh_glb
 from splatkit.mesh.paint import painted
 from splatkit.render import render_triangles
 from splatkit.train.metrics import psnr
@@ -56,6 +60,23 @@ def test_a_texture_gets_the_photos_colours() -> None:
     best = drain(painted(mesh, photos(), BLACK, steps=40, supersample=2))
     assert mean_psnr(first) > 25
     assert mean_psnr(best) > mean_psnr(first)
+
+
+def test_a_texture_of_several_sheets_is_painted_and_comes_back(tmp_path: Path) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    from splatkit.mesh.atlas import unwrapped
+
+    mesh = unwrapped(Triangles(ball(3).vertices, ball(3).faces), 256, sheet=128)
+    number = sheet_count(mesh)
+    assert number > 1
+    assert mesh.texture is not None
+    assert mesh.texture.shape[:2] == (128 * number, 128)
+    done = drain(painted(mesh, photos(), BLACK, steps=0, supersample=2))
+    assert mean_psnr(done) > 25
+    mesh_glb.write(done, tmp_path / "a.glb")
+    again = mesh_glb.read(tmp_path / "a.glb")
+    assert sheet_count(again) == number
+    assert mean_psnr(again) == pytest.approx(mean_psnr(done), abs=0.05)
 
 
 def test_time_can_run_out() -> None:
