@@ -89,8 +89,8 @@ def render_triangles(
         near: camera z at or below which nothing is drawn, world units; above 0.
         outputs: any of ``TRIANGLE_OUTPUTS``; ``rgb`` and ``alpha`` always come.
         backend: ``cpu``, ``cuda`` (float32), ``torch_ref``, the slow specification, or a CUDA
-            backend that is there already; ``auto`` draws where the triangles are. Tensors that are
-            elsewhere are copied there and results back.
+            backend that is there already; ``auto`` draws float32 on the GPU where they are there,
+            and all else on the CPU. Tensors that are elsewhere are copied there and results back.
 
     Raises:
         SplatkitError: a shape, name or value is not as said.
@@ -99,7 +99,7 @@ def render_triangles(
     if triangles.texture is not None and softness > 0:
         raise UsageError(f"softness: expected 0 for triangles with a texture, got {softness}")
     home = triangles.device
-    drawing, place = _drawing(backend, home)
+    drawing, place = _drawing(backend, triangles)
     triangles, cameras = triangles.to(place), cameras.to(place)
     known = {"vertices": (triangles.vertices, "V 3"), "viewmats": (cameras.viewmats, "C 4 4")}
     if features is not None:
@@ -173,12 +173,14 @@ def _check_options(
 
 
 def _drawing(
-    backend: str | CudaBackend, home: torch.device
+    backend: str | CudaBackend, triangles: Triangles
 ) -> tuple[Callable[[DrawRequest], Drawn], torch.device]:
     """What draws, and where its tensors lie."""
-    cpu = torch.device("cpu")
-    if backend == "auto" and home.type == "cuda":
-        backend = "cuda"
+    home, cpu = triangles.device, torch.device("cpu")
+    if backend == "auto" and home.type == "cuda" and triangles.vertices.dtype == torch.float32:
+        from splatkit.render.backends._cuda_device import obstacle
+
+        backend = "cuda" if obstacle() is None else "cpu"
     if backend == "cuda":
         backend = cast("CudaBackend", get_backend("cuda", home))
     if not isinstance(backend, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,6 +12,7 @@ from splatkit.core import SplatkitError, Triangles
 from splatkit.render import render_triangles
 from splatkit.render.backends.cuda import CudaBackend
 from tests.render.cases import Result, relative_l2
+from tests.render.pretended import GPU, pretended_gpu
 from tests.render.triangle_cases import CASES, TriangleCase, cameras_around, random_triangles, run
 from tests.simt.driver import SimtDriver
 
@@ -76,6 +78,32 @@ def test_more_fragments_than_are_found_at_once(driver: SimtDriver) -> None:
     torch.testing.assert_close(got.rgb, expected.rgb, rtol=0, atol=2e-5)
     torch.testing.assert_close(got.alpha, expected.alpha, rtol=0, atol=2e-5)
     assert torch.equal(got.ids, expected.ids)
+
+
+def test_tensors_stay_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the CPU to a GPU that pretends and back: nothing mixes devices on the way."""
+    case = CASES[0]
+    triangles = random_triangles(case).to(torch.float32)
+    cameras, back = cameras_around(case).to(torch.float32), torch.tensor([0.1, 0.2, 0.3])
+    expected = render_triangles(triangles, cameras, softness=1.0, background=back, backend="cpu")
+    with pretended_gpu(monkeypatch):
+        backend = CudaBackend(SimtDriver(device=GPU))
+        leaves = triangles.vertices.clone().requires_grad_()
+        moved = replace(triangles, vertices=leaves)
+        got = render_triangles(
+            moved, cameras, softness=1.0, background=back, backend=backend,
+            outputs=("depth", "normal"),
+        )  # fmt: skip
+        assert got.rgb is not None
+        assert got.depth is not None
+        assert got.normal is not None
+        assert got.rgb.device.type == "cpu"
+        # Of all images: what has no gradient would get one from outside the pretended GPU.
+        total = got.rgb.sum() + got.depth.sum() + got.normal.sum()
+        (gradient,) = torch.autograd.grad(total, leaves)
+    torch.testing.assert_close(got.rgb.detach(), expected.rgb, rtol=0, atol=2e-5)
+    assert bool(gradient.isfinite().all())
+    assert float(gradient.norm()) > 0
 
 
 def test_what_the_kernels_cannot_draw_is_refused(driver: SimtDriver) -> None:
