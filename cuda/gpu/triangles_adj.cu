@@ -69,7 +69,8 @@ SK_DEVICE void blend_triangle_adj(const TriangleBlendParams &p,
   }
   const int k =
       lambda[1] < lambda[0] ? (lambda[2] < lambda[1] ? 2 : 1) : (lambda[2] < lambda[0] ? 2 : 0);
-  const float v_smallest = triangle_window_adj(lambda[k], f.window, p.softness, v_alpha * opacity);
+  const float smallest = min(min(lambda[0], lambda[1]), lambda[2]);
+  const float v_smallest = triangle_window_adj(smallest, f.window, p.softness, v_alpha * opacity);
   for (int i = 0; i < 3; ++i)
     if (i == k) v_lambda[i] += v_smallest;
 #endif
