@@ -3,6 +3,7 @@
 A test compares the two, so that no backend can clamp elsewhere than the reference.
 """
 
+import math
 from dataclasses import dataclass
 
 
@@ -18,6 +19,9 @@ class BlendConstants:
     """A splat that would take the transmittance to this or below ends the pixel unblended."""
     frustum_margin: float = 0.3
     """The Jacobian's x/z and y/z are clamped this many tan(fov/2) beyond each image border."""
+    reach: float = math.inf
+    """Standard deviations from its centre at which a splat ends, if not before by ``alpha_min``;
+    here it never does, in some viewers it does."""
 
 
 DEFAULT_CONSTANTS = BlendConstants()

@@ -12,6 +12,7 @@ from splatkit.core import Cameras, Gaussians, intrinsics
 from splatkit.core.sh import sh_from_rgb
 from splatkit.core.transforms import look_at
 from splatkit.render import render
+from splatkit.render.backends import Backend
 
 WIDTH, HEIGHT = 320, 240
 FOV = 50.0
@@ -53,10 +54,10 @@ def camera() -> Cameras:
     return Cameras(viewmats, K[None], WIDTH, HEIGHT).to(torch.float32)
 
 
-def picture_of(gaussians: Gaussians) -> np.ndarray:
+def picture_of(gaussians: Gaussians, backend: str | Backend = "auto") -> np.ndarray:
     """[H,W,3] 0..1 of what our rasterizer shows."""
     with torch.no_grad():
-        return render(gaussians, camera()).rgb[0].clamp(0, 1).numpy()
+        return render(gaussians, camera(), backend=backend).rgb[0].clamp(0, 1).numpy()
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,8 @@ from PIL import Image
 
 from splatkit.core import Gaussians
 from splatkit.io import write_gaussians
+from splatkit.render.backends.torch_ref import TorchReference
+from splatkit.render.constants import BlendConstants
 from tests.chromium import chromium_page
 from tests.export.clouds import export
 from tests.export.sample import sample_cloud
@@ -39,13 +42,15 @@ CASES = [
     ("playcanvas", "playcanvas", ".ply"),
     ("playcanvas", "playcanvas", ".compressed.ply"),
     ("playcanvas", "playcanvas", ".sog"),
+    ("playcanvas", None, ".glb"),
 ]
-
-
 LEAST_PSNR = 35.0
 """Decibels between a viewer's picture and ours."""
 LEAST_OF_THREE = 30.0
 """three.js ends Gaussians at twice their standard deviation, which shows where they lie loosely."""
+THREE = TorchReference(BlendConstants(reach=2.0))
+"""Draws as three.js does (``KERNEL_2D_SIZE``, ``alphaScale`` and ``Discard`` in its
+``GaussianSplat.js``), which takes every scene for an antialiased one, too."""
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -103,24 +108,29 @@ def shown(site: str, folder: Path, viewer: str, file: str) -> np.ndarray:
 @pytest.mark.parametrize(("viewer", "target", "suffix"), CASES)
 def test_the_sign_reads_from_left_to_right(site, tmp_path, viewer, target, suffix):
     original = sign(0 if suffix == ".splat" else 1)
-    write_gaussians(original, tmp_path / "sign.ply")
-    export(tmp_path / "sign.ply", tmp_path / f"a{suffix}", target=target)
-    own = compare(shown(site, tmp_path, viewer, f"a{suffix}"), original, f"{viewer} sign{suffix}")
-    assert own > LEAST_PSNR
+    check(site, tmp_path, original, f"{viewer} sign{suffix}", target)
 
 
 @pytest.mark.parametrize(("viewer", "target", "suffix"), CASES)
 def test_the_sample_looks_as_it_does_here(site, tmp_path, viewer, target, suffix):
-    original = sample_cloud()
-    write_gaussians(original, tmp_path / "sample.ply")
-    export(tmp_path / "sample.ply", tmp_path / f"a{suffix}", target=target)
-    own = compare(shown(site, tmp_path, viewer, f"a{suffix}"), original, f"{viewer} sample{suffix}")
+    check(site, tmp_path, sample_cloud(), f"{viewer} sample{suffix}", target)
+
+
+def check(site: str, folder: Path, original: Gaussians, name: str, target: str | None) -> None:
+    """A viewer shows an export as we show the scene; ``name`` begins with the viewer's."""
+    viewer, suffix = name.split()[0], name[name.index(".") :]
+    write_gaussians(original, folder / "scene.ply")
+    export(folder / "scene.ply", folder / f"a{suffix}", target=target)
+    theirs = shown(site, folder, viewer, f"a{suffix}")
+    own = compare(theirs, picture_of(original), name)
     assert own > (LEAST_OF_THREE if viewer == "three" else LEAST_PSNR)
+    if viewer == "three":
+        same = picture_of(replace(original, antialiased=True), THREE)
+        assert compare(theirs, same, f"{name} by its constants") > LEAST_PSNR
 
 
-def compare(theirs: np.ndarray, original: Gaussians, name: str) -> float:
+def compare(theirs: np.ndarray, ours: np.ndarray, name: str) -> float:
     """Decibels between a picture and ours, which must be far more than from a mirrored one."""
-    ours = picture_of(original)
     own = psnr(theirs, ours)
     print(f"{name}: {own:.1f} dB")
     if os.environ.get("SPLATKIT_KEEP_PICTURES"):

@@ -12,6 +12,8 @@ from splatkit.core.sh import sh_from_rgb
 from splatkit.render import Rendered, render
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.backends.cpu import CpuBackend
+from splatkit.render.backends.torch_ref import TorchReference
+from splatkit.render.constants import BlendConstants
 from splatkit.render.screen import BlendRequest, ScreenSplats
 from tests.render.cases import OUTPUTS, Case, cameras_around, random_gaussians
 
@@ -214,3 +216,16 @@ def test_other_wrong_input_is_refused() -> None:
     splats.camera_ids = torch.tensor([0, 1, 0], dtype=torch.int32)
     with pytest.raises(SplatkitError, match="in the order of their cameras"):
         CpuBackend().blend(splats, torch.zeros(2, 3))
+
+
+def test_a_reach_ends_splats_earlier() -> None:
+    """Other viewers' constants: beyond so many standard deviations there is nothing."""
+    round_one = splat(z=4.0, scale=0.5, opacity=0.99)
+    far = render(round_one, camera(), backend=TorchReference()).alpha[0, 15]
+    cut = TorchReference(BlendConstants(reach=2.0))
+    near = render(round_one, camera(), backend=cut).alpha[0, 15]
+    # A standard deviation is 40 * 0.5 / 4 = 5 pixels, and eps2d adds a little.
+    inside = ((torch.arange(WIDTH) + 0.5 - 20).square() + 0.25) / (25 + 0.3) <= 4
+    assert torch.equal(near > 0, inside)
+    assert torch.equal(near[inside], far[inside])
+    assert int((far > 0).sum()) > int(inside.sum()) + 8

@@ -6,6 +6,8 @@ Yu et al. 2024 (Mip-Splatting). All other backends are tested against this file.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -222,6 +224,8 @@ class TorchReference:
         dy = y[:, None] - means[:, 1]
         q = 0.5 * (conics[:, 0] * dx * dx + conics[:, 2] * dy * dy) + conics[:, 1] * dx * dy
         alphas = opacities * torch.exp(-q)
+        if math.isfinite(c.reach):
+            alphas = torch.where(q <= 0.5 * c.reach**2, alphas, 0)
         if self.smooth_cutoff:
             ramp = ((alphas - c.alpha_min) / c.alpha_min).clamp(0, 1)
             alphas = alphas * ramp * ramp * (3 - 2 * ramp)
