@@ -79,10 +79,11 @@ CODECS: dict[str, Functions] = {
             "_rotation_words",
             "_quats",
             "_rest_bytes",
-            "_rest",
+            "_fill_rest",
         )
     ]
-    + [(_packing, "morton_order")],
+    # Its chunks are neighbours in space.
+    + [(_packing, name) for name in ("morton_order", "in_order")],
 }
 """Functions that are the codec of a format."""
 WARM = 1000

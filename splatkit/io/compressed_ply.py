@@ -118,11 +118,12 @@ def _packed(gaussians: Gaussians) -> tuple[Floats, Words, Bytes]:
         ),
         1,
     )
-    return chunks, words, _rest_bytes(gaussians.sh[:, 1:].mT.flatten(1))
+    return chunks, words, _rest_bytes(gaussians.sh)
 
 
-def _rest_bytes(flat: Tensor) -> Bytes:
-    """[B,3(K-1)] of the harmonics above degree 0."""
+def _rest_bytes(sh: Tensor) -> Bytes:
+    """[B,3(K-1)] of the harmonics [B,K,3] above degree 0, one colour after the other."""
+    flat = sh[:, 1:].mT.flatten(1)
     rows, columns = flat.shape
     chance = _CHANCE[:, :columns].repeat(math.ceil(rows / _CHUNK), 1)[:rows]
     # The format cuts where others round, and its readers add the half step that this loses.
@@ -130,9 +131,9 @@ def _rest_bytes(flat: Tensor) -> Bytes:
     return steps.clamp_(0, 255).to(torch.uint8).numpy()
 
 
-def _rest(data: Bytes) -> Tensor:
+def _fill_rest(sh: Tensor, data: Bytes) -> None:
     """Inverse of ``_rest_bytes``."""
-    return torch.from_numpy(_STEPS.take(data))
+    sh[:, 1:] = torch.from_numpy(_STEPS.take(data)).view(len(sh), 3, sh.shape[1] - 1).mT
 
 
 def info(path: Path) -> dict[str, Any]:
@@ -184,7 +185,7 @@ def _unpack_into(
     target.logit_opacities[:] = packing.logits_of_bytes(opacities)
     target.sh[:, 0] = sh_from_rgb(torch.from_numpy(colors))
     if rest is not None:
-        target.sh[:, 1:] = _rest(rest).view(len(vertex), 3, rest.shape[1] // 3).mT
+        _fill_rest(target.sh, rest)
 
 
 def _elements(path: Path, data: bytes) -> tuple[Elements, list[str]]:
