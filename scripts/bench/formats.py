@@ -155,7 +155,8 @@ def codec_shares(form: Format, way: str, work: Callable[[], Any]) -> dict[str, f
     try:
         least = [math.inf] * 3
         start = time.perf_counter()
-        while time.perf_counter() - start < CODEC_SECONDS:
+        work()
+        while least[0] == math.inf or time.perf_counter() - start < CODEC_SECONDS:
             with timed(CODECS[form.name]) as codec, timed(COMPRESSORS[form.name]) as compressor:
                 _, busy = seconds(work)
             least = list(map(min, least, (busy, codec[0], compressor[0])))

@@ -1,11 +1,19 @@
-"""Figures of the scene formats: fidelity, size, speed, and what other programs make of them."""
+"""Figures of the scene formats: fidelity, size, speed, and what other programs make of them.
+
+The other programs come from npm; ``SPLATKIT_NODE_MODULES`` names the ``node_modules`` of:
+
+    npm install three@0.187 @sparkjsdev/spark@2.2.0 playcanvas@2.23 \\
+        @playcanvas/splat-transform@3.7.0 gltf-validator@2.0.0-dev.3.10
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,14 +29,26 @@ from splatkit.io.registry import FORMATS
 
 EXACT = 150.0
 """Decibels that stand for no difference at all."""
+ALL = ("-m", "long or not long")
 SUITES = {
-    "every pair of formats": ("tests/io/test_pairs.py", "-m", "long or not long"),
-    "damaged files": ("tests/io/test_format_fuzz.py", "-m", "long", "-s"),
-    "splat-transform": ("tests/io/test_outside_programs.py", "-m", "long"),
-    "libraries that read the numbers": ("tests/export/test_outside_readers.py",),
-    "viewers in Chromium": ("tests/export/test_outside_viewers.py", "-m", "long"),
+    "every pair of formats": ("tests/io/test_pairs.py", "tests/io/test_format_pairs.py", *ALL),
+    "damaged files": ("tests/io/test_format_fuzz.py", *ALL, "-s"),
+    "splat-transform": ("tests/io/test_outside_programs.py", *ALL),
+    "its GLB, its SOG and gltf-validator": ("tests/io/test_outside_gltf.py", *ALL),
+    "plyfile, numpy, csv, glTF by hand, usd-core": ("tests/export/test_outside_readers.py",),
+    "OpenUSD's schema and validators": ("tests/io/test_usd.py", "-k", "schema or validators"),
+    "viewers in Chromium": ("tests/export/test_outside_viewers.py", *ALL, "-s"),
+    "the page in Chromium": ("tests/io/test_html_browser.py", *ALL, "-s"),
+    "info": ("tests/io/test_info.py",),
+    "quick": ("tests/io", "tests/export"),
 }
 """Tests whose passes are counted; a skipped one counts as not passed."""
+QUICK_SECONDS = 180.0
+"""What the quick tests may take."""
+LEAST_PSNR = 35.0
+"""Decibels between another program's picture and ours."""
+LOOSE = "three sample.glb"
+"""three.js cuts Gaussians where others do not: the line by its constants is the one that counts."""
 
 
 def formats_figures(runs: Path, scene: Path | None) -> list[dict[str, Any]]:
@@ -70,9 +90,13 @@ def fidelity_figures(source: Path) -> list[dict[str, Any]]:
 
 
 def suite_figures(name: str, words: tuple[str, ...]) -> list[dict[str, Any]]:
-    """How many tests of a file passed, and how many did not; damaged files are counted, too."""
+    """How many tests of a file passed and how many did not, and the figures that they print."""
     command = [sys.executable, "-m", "pytest", "-q", *words]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+    start = time.perf_counter()
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=False, env=os.environ | programs()
+    )
+    seconds, told = time.perf_counter() - start, done.stdout
     counts = {
         word: int(number) for number, word in re.findall(r"(\d+) (\w+)", told.splitlines()[-1])
     }
@@ -85,4 +109,20 @@ def suite_figures(name: str, words: tuple[str, ...]) -> list[dict[str, Any]]:
     damaged = [int(number) for number in re.findall(r": (\d+) damaged files", told)]
     if damaged:
         figures.append(figure("damaged files read", float(sum(damaged)), "files", 100_000.0, how))
+    if name == "quick":
+        figures.append(figure("quick tests", seconds, "s", QUICK_SECONDS, how, -1))
+    for what, decibels in re.findall(r"(\w[^:\n]*): (\d+\.\d) dB", told):
+        goal = None if what == LOOSE else LEAST_PSNR
+        figures.append(figure(f"{what} in Chromium", float(decibels), "dB", goal, how))
     return figures
+
+
+def programs() -> dict[str, str]:
+    """Where the tests find the programs of ``SPLATKIT_NODE_MODULES``."""
+    modules = os.environ.get("SPLATKIT_NODE_MODULES")
+    if modules is None:
+        return {}
+    return {
+        "SPLATKIT_SPLAT_TRANSFORM": str(Path(modules, "@playcanvas/splat-transform/bin/cli.mjs")),
+        "SPLATKIT_GLTF_VALIDATOR": str(Path(modules, "gltf-validator")),
+    }
