@@ -34,6 +34,7 @@ REFINING = "Refining cameras"
 _SECONDS_BETWEEN_REPORTS = 2.0
 _MIN_MODEL_PHOTOS = 3
 _PART_PHOTOS = 200
+_MANY_PHOTOS = 150
 _OUTLIER_PIXELS = 1.0
 """Errors beyond this weigh less the larger they are, when a model is refined."""
 _REFINED = 1e-5
@@ -101,7 +102,6 @@ class Stages:
         options = pycolmap.FeatureExtractionOptions()
         options.use_gpu = False
         options.num_threads = self.threads
-        options.sift.max_num_features = self.job["max_features"]
         options.sift.estimate_affine_shape = self.job["fine"]
         options.sift.domain_size_pooling = self.job["fine"]
         numbers = self._cameras()
@@ -109,6 +109,7 @@ class Stages:
         found = self._photos_with_features() & wanted
         done = len(found)
         for number, group in zip(numbers, self.job["cameras"], strict=True):
+            options.sift.max_num_features = group["max_features"]
             reader = pycolmap.ImageReaderOptions()
             reader.existing_camera_id = number
             if (self.work.parent / "masks").is_dir():
@@ -238,6 +239,11 @@ class Stages:
         options.min_model_size = _MIN_MODEL_PHOTOS
         # A photo far from the rest is not worth the minutes of fifty attempts.
         options.max_num_models = 10
+        if len(self.names) > _MANY_PHOTOS:
+            # Everything is adjusted once more at the end: on the way less will do.
+            options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.3
+            options.ba_global_max_refinements = 2
+            options.ba_global_max_num_iterations = options.ba_local_max_num_iterations = 15
         return options
 
     def _incremental(self, name: str, options: pycolmap.IncrementalPipelineOptions) -> None:

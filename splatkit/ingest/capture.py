@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from splatkit.core import Event, Progress, SplatkitError
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.cost import Cost, estimate, in_words
+from splatkit.ingest.cost import Cost, estimate, feature_density, in_words, some_of
 from splatkit.ingest.look import Look, blurred_photos, look_at_photo, near_copies
 from splatkit.ingest.twins import find_twins
 from splatkit.io.images import PhotoInfo, fit_within, read_image, read_info, resize_area
@@ -147,8 +149,10 @@ def examine(
         finally:
             pool.shutdown(cancel_futures=True)
     free = shutil.disk_usage(_existing(place)).free
-    cost = estimate([fit_within(i.width, i.height, config.max_image_size) for i in infos.values()],
-                    [(i.width, i.height) for i in infos.values()], config)  # fmt: skip
+    sizes = [(info.width, info.height) for info in infos.values()]
+    copies = [fit_within(*size, config.max_image_size) for size in sizes]
+    samples = (_shrunk(folder / name, config.max_image_size) for name in some_of(list(infos)))
+    cost = estimate(copies, sizes, config, feature_density(samples))
     return Capture(infos, looks, unreadable, twins, cost, free)
 
 
@@ -188,6 +192,11 @@ def _look(path: Path) -> tuple[PhotoInfo, Look] | SplatkitError:
         return info, look_at_photo(resize_area(read_image(path), *size))
     except SplatkitError as error:
         return error
+
+
+def _shrunk(path: Path, longest: int) -> np.ndarray:
+    image = read_image(path)[..., :3]
+    return resize_area(image, *fit_within(image.shape[1], image.shape[0], longest))
 
 
 def _advice(capture: Capture) -> list[str]:

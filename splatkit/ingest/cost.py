@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -27,8 +27,8 @@ PAIR_UNITS = 4.5
 held against each of the other."""
 PLACING_UNITS = 3.4
 """Placing one photo of 4,096 features, on one thread."""
-FEATURES_PER_PIXEL = 0.009
-"""What photos with texture have."""
+MOST_FEATURES_PER_PIXEL = 0.016
+"""More than that, on a small picture, is noise and fine grain that cost time and place nothing."""
 _STAGE_SECONDS = 0.8
 """Starting a process for each of features, matches and placing."""
 _STAGES = 3
@@ -38,6 +38,10 @@ _BYTES_PER_READ_PIXEL = 12
 _BYTES_PER_COPY_PIXEL = 210
 """Of the copy in which a thread looks for features."""
 _BYTES_PER_FEATURE = 600
+_CONTRAST = 0.02
+"""Threshold at which OpenCV's detector finds nearly as many features as the mapper's ..."""
+_MORE_FEATURES = 1.12
+"""... and how many times as many the mapper's finds."""
 _UNIT_SIZE = 256
 
 
@@ -54,7 +58,10 @@ class Cost:
 
 
 def estimate(
-    copies: Sequence[tuple[int, int]], photos: Sequence[tuple[int, int]], config: IngestConfig
+    copies: Sequence[tuple[int, int]],
+    photos: Sequence[tuple[int, int]],
+    config: IngestConfig,
+    density: float,
 ) -> Cost:
     """Estimate the work on photos.
 
@@ -62,10 +69,11 @@ def estimate(
         copies: widths and heights at which features are looked for.
         photos: widths and heights of the photos themselves.
         config: threads and numbers of features.
+        density: features per pixel of the copies, as ``feature_density`` tells it.
     """
     count = len(copies)
     threads = config.threads or os.cpu_count() or 1
-    features = [min(config.max_features, FEATURES_PER_PIXEL * w * h) for w, h in copies]
+    features = [min(most_features(config.max_features, *c), density * c[0] * c[1]) for c in copies]
     usual = float(np.mean(features)) if features else 0.0
     unit = unit_seconds()
     finding = FEATURES_UNITS * sum(w * h for w, h in copies) / 1e6 / threads
@@ -88,6 +96,26 @@ def estimate(
         memory,
         int(0.9 * pixels + 0.4 * sum(w * h for w, h in copies) + 200 * usual * count),
     )
+
+
+def most_features(wanted: int, width: int, height: int) -> int:
+    """Features that are looked for in a picture when the user allows ``wanted``."""
+    return max(1, min(wanted, round(MOST_FEATURES_PER_PIXEL * width * height)))
+
+
+def feature_density(copies: Iterable[np.ndarray]) -> float:
+    """Features per pixel that the mapper will find in pictures like these [H,W,3], uint8."""
+    detector = cv2.SIFT.create(contrastThreshold=_CONTRAST)
+    found = [
+        len(detector.detect(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY))) / copy[..., 0].size
+        for copy in copies
+    ]
+    return _MORE_FEATURES * float(np.mean(found)) if found else 0.0
+
+
+def some_of(names: Sequence[str]) -> list[str]:
+    """A few photos that stand for all."""
+    return [names[i] for i in sorted({len(names) * k // 6 for k in (1, 3, 5)})] if names else []
 
 
 def threads_within(memory_bytes: int, copies: Sequence[tuple[int, int]], threads: int) -> int:

@@ -19,7 +19,7 @@ from splatkit.core import Event, Note, Progress
 from splatkit.ingest.candidates import Candidate, Climb
 from splatkit.ingest.child import memory_for_mapper, run_mapper
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.cost import in_words, threads_within
+from splatkit.ingest.cost import in_words, most_features, threads_within
 from splatkit.ingest.doubts import LENS_DOUBTS, doubts_about
 from splatkit.ingest.geography import Place
 from splatkit.ingest.matches import read_descriptors, read_focals, read_pairs
@@ -202,13 +202,16 @@ def _write_job(state: Climb, attempt: str, only: list[str] | None = None) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     earlier = "near" if attempt == "plain" else "plain"
     copies = [(photo.width, photo.height) for photo in state.prepared]
+    most = state.config.max_features
     threads, memory = state.config.threads or os.cpu_count() or 1, memory_for_mapper()
     write_json(
         folder / "job.json",
         {
-            "cameras": camera_groups(state.prepared),
+            "cameras": [
+                {**group, "max_features": most_features(most, group["width"], group["height"])}
+                for group in camera_groups(state.prepared)
+            ],
             "only": only,
-            "max_features": state.config.max_features,
             "fine": attempt == "fine",
             "threads": threads if memory is None else threads_within(memory, copies, threads),
             "seed": state.config.seed,

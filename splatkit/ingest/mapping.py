@@ -10,15 +10,16 @@ from splatkit.core import Event, Note, SplatkitError
 from splatkit.ingest.candidates import Candidate
 from splatkit.ingest.capture import FEWEST, Capture
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.cost import estimate, in_words
+from splatkit.ingest.cost import estimate, feature_density, in_words, some_of
 from splatkit.ingest.judge import without
 from splatkit.ingest.ladder import climb
 from splatkit.ingest.placing import PLACING_FILE, save_placing
-from splatkit.ingest.prepare import Prepared, prepare_photos
+from splatkit.ingest.prepare import PHOTOS, Prepared, prepare_photos
 from splatkit.ingest.reasons import reasons_for
 from splatkit.ingest.refine import refine
 from splatkit.ingest.sources import Cameras, Posed, Source
 from splatkit.ingest.twins import find_twins
+from splatkit.io.images import read_image
 
 _SHOOT = (
     "take photos from many positions, each overlapping the last by two thirds, of a scene that "
@@ -76,10 +77,12 @@ def _expect(
     config: IngestConfig,
 ) -> Generator[Event, None, Capture]:
     """Say what the photos are like and how long the work will take."""
+    copies = some_of([photo.copy for photo in prepared])
     cost = estimate(
         [(photo.width, photo.height) for photo in prepared],
         [(photo.info.width, photo.info.height) for photo in prepared],
         config,
+        feature_density(read_image(work / PHOTOS / copy) for copy in copies),
     )
     capture = Capture(
         {photo.name: photo.info for photo in prepared},

@@ -4,13 +4,21 @@ import json
 import shutil
 
 import cv2
+import numpy as np
 import pytest
 from PIL import Image
 
 from splatkit.cli import main
 from splatkit.core import SplatkitError, drain
 from splatkit.ingest import IngestConfig, check, describe
-from splatkit.ingest.cost import estimate, in_words, threads_within
+from splatkit.ingest.cost import (
+    estimate,
+    feature_density,
+    in_words,
+    most_features,
+    some_of,
+    threads_within,
+)
 from splatkit.io.images import read_image
 from tests.ingest.corner import write_photos
 
@@ -95,6 +103,20 @@ def test_durations_are_said_as_exactly_as_they_are_known(seconds, words):
     assert in_words(seconds) == words
 
 
+def test_features_are_foreseen(photos):
+    photo = read_image(photos / "02.jpg")
+    density = feature_density([photo])
+    # A pattern down to the pixel has several times as many as photos of real things.
+    assert 0.02 < density < 0.08
+    assert feature_density([cv2.GaussianBlur(photo, (0, 0), 3)]) < 0.3 * density
+    assert feature_density([np.full((60, 80, 3), 128, np.uint8)]) == 0
+    assert most_features(8192, 480, 360) < 3000
+    assert most_features(8192, 4000, 3000) == 8192
+    assert some_of([]) == []
+    assert some_of(["a"]) == ["a"]
+    assert some_of(list("abcdefghijkl")) == ["c", "g", "k"]
+
+
 def test_nothing_to_look_at(tmp_path):
     with pytest.raises(SplatkitError, match="expected photos"):
         drain(check(tmp_path))
@@ -104,9 +126,9 @@ def test_nothing_to_look_at(tmp_path):
 
 
 def test_more_work_costs_more():
-    few = estimate([(1000, 750)] * 20, [(4000, 3000)] * 20, IngestConfig(threads=2))
-    many = estimate([(1000, 750)] * 80, [(4000, 3000)] * 80, IngestConfig(threads=2))
+    few = estimate([(1000, 750)] * 20, [(4000, 3000)] * 20, IngestConfig(threads=2), 0.01)
+    many = estimate([(1000, 750)] * 80, [(4000, 3000)] * 80, IngestConfig(threads=2), 0.01)
     assert many.disk_bytes == pytest.approx(4 * few.disk_bytes, rel=0.01)
     assert many.memory_bytes > few.memory_bytes
     assert 0 < few.seconds < few.fine_seconds < 3600
-    assert estimate([], [], IngestConfig()).disk_bytes == 0
+    assert estimate([], [], IngestConfig(), 0.0).disk_bytes == 0
