@@ -48,6 +48,8 @@ class Climb:
     """Focal length in pixels that each photo's camera began with."""
     doubts: list[str] = field(default_factory=list)
     """What speaks against the best candidate."""
+    refined: Candidate | None = None
+    """The best candidate after the last adjustment, which is the best then."""
 
     def judged(self, model: ColmapModel, pairs: list[Pair]) -> Verdict:
         """What the matches say about a model, and, of a video, the order of its frames."""
@@ -57,6 +59,8 @@ class Climb:
     @property
     def best(self) -> Candidate | None:
         """The candidate with the most support; of equals the first, whose errors are smaller."""
+        if self.refined is not None:
+            return self.refined
         return max(self.candidates, key=lambda c: round(c.verdict.worth, 1), default=None)
 
     @property

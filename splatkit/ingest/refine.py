@@ -13,11 +13,13 @@ from splatkit.ingest.child import run_mapper
 from splatkit.io.colmap import ColmapModel, read_model
 from splatkit.io.files import read_json, write_json
 
+AS_GOOD = 0.99
+"""Support after the adjustment over that before it: a match in a hundred may cross the limit."""
 _FINEST_FIRST = ("fine", "free", "plain", "near")
 
 
 def refine(state: Climb) -> Generator[Event, None, None]:
-    """Adjust the best candidate, and put it before all others where the matches like it as well.
+    """Adjust the best candidate, and take the result where the matches like it as well.
 
     A joined model is adjusted on the matches of the finest attempt that it has photos of.
     """
@@ -36,10 +38,12 @@ def refine(state: Climb) -> Generator[Event, None, None]:
     yield from run_mapper(folder, "refine")
     model = read_model(folder / "refined")
     verdict = state.judged(model, best.pairs)
-    if verdict.trusted >= best.verdict.trusted and verdict.worth >= best.verdict.worth:
+    as_good = verdict.worth >= AS_GOOD * best.verdict.worth
+    if as_good and verdict.trusted >= best.verdict.trusted:
         # What spoke against other photos of the model still does.
         verdict = replace(verdict, doubted=best.verdict.doubted | verdict.doubted)
-        state.candidates.insert(0, Candidate(f"{attempt}/refined/0", model, verdict, best.pairs))
+        state.refined = Candidate(f"{attempt}/refined/0", model, verdict, best.pairs)
+        state.candidates.append(state.refined)
 
 
 def refinement_of(best: Candidate) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def test_all_photos_are_placed_where_they_were_taken(placed):
     errors = np.array(list(pose_errors(scene, known).values()))
     assert errors[:, 0].max() < 0.01
     assert errors[:, 1].max() < 0.5
+    assert json.loads((out / "placing.json").read_text())["chosen"] == "plain/refined/0"
     assert len(scene.points) > 300
     assert 0.95 < float(scene.photos[0].K[0, 0]) / FOCAL < 1.05
     # The points have the colours of the photos, not black.
