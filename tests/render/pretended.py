@@ -172,6 +172,10 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "pin_memory": lambda tensor: pytest.fail("only tensors of the CPU can be pinned"),
 }
 
+# As methods, too: within torch.autograd.grad of such tensors nobody asks __torch_function__.
+for _name, _handler in _METHODS.items():
+    setattr(Pretended, _name, _handler)
+
 
 class _Factories(TorchFunctionMode):
     """Sends what is made on, or brought to, the GPU there."""

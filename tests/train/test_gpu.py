@@ -29,6 +29,7 @@ from splatkit.train.schedule import Coarse
 from splatkit.train.shell import Shell
 from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc
+from splatkit.train.surface import Surface
 from splatkit.train.trainer import train
 from splatkit.train.watch import watched
 from tests.render.pretended import GPU, pretended_gpu, waits_counted
@@ -126,7 +127,10 @@ def test_a_run_goes_on_from_device_to_device(scene, tmp_path, gpu):
 
 @pytest.mark.parametrize("strategy", ["budgeted", "mcmc", "classic"])
 def test_no_step_waits_for_the_gpu(tmp_path, gpu, monkeypatch, strategy):
-    """But the one after a change of the count, which has to know it."""
+    """But the one after a change of the count, which has to know it.
+
+    Steps that make surfaces do: they draw through autograd, which reads how much there is.
+    """
     waits: list[list[str]] = []
     step = training.Trainer.step
 
@@ -138,7 +142,8 @@ def test_no_step_waits_for_the_gpu(tmp_path, gpu, monkeypatch, strategy):
     monkeypatch.setattr(training.Trainer, "step", counted)
     monkeypatch.setattr(training, "STEPS_BETWEEN_READINGS", 1000)
     scene = make_scene(tmp_path, alpha=True)
-    config = replace(CONFIG, strategy=strategy, background="random")
+    recipe = replace(CONFIG.recipe, surface=Surface(few_photos=0))
+    config = replace(CONFIG, strategy=strategy, background="random", recipe=recipe)
     _, gaussians = events_of(train(scene, tmp_path / "run", config))
     assert gaussians.device.type == "cpu"
     for number, found in enumerate(waits, 1):
