@@ -66,7 +66,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "all harmonics from the start": {"recipe.sh_grown_by": 0.0},
     "no surfaces with few photos": {"recipe.surface.few_photos": 0},
     "full rates with few photos": {"recipe.rates.full_from": 0},
+    "rates that do not fall": {"recipe.rates.late": 1.0},
     "rates of 30,000 steps": {
+        "recipe.rates.late": 1.0,
         "recipe.rates.quats": 1e-3,
         "recipe.rates.log_scales": 5e-3,
         "recipe.rates.sh_rest": 1.25e-4,

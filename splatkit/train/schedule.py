@@ -28,10 +28,15 @@ class Rates:
     sh_rest: float = 5e-4
     """View-dependent colour."""
     full_from: int = 40
-    """Photos from which on shapes and view-dependent colours learn at these rates: fewer are
-    learned by heart the sooner, and have a share of the rates as of the photos."""
-    least_share: float = 0.25
-    """But not less than this."""
+    """Photos from which on shapes and view-dependent colours learn at these rates. Fewer are
+    learned by heart the sooner: shapes have a share of the rates as of the photos, and
+    view-dependent colours the square of it."""
+    least_share: float = 0.5
+    """But the share is not less than this."""
+    late: float = 0.2
+    """What remains at the end of all rates but the centres', which have a curve of their own."""
+    late_from: float = 0.5
+    """Progress from which on they fall; exponential."""
 
     def decay(self, progress: float) -> float:
         """The centres' rate in units of the one at the start."""
@@ -46,13 +51,14 @@ class Rates:
             photos: how many are trained on.
         """
         share = min(max(photos / max(self.full_from, 1), self.least_share), 1.0)
+        left = self.late ** max((min(progress, 1.0) - self.late_from) / (1 - self.late_from), 0.0)
         return {
             "means": self.means * self.decay(progress) * extent,
-            "quats": self.quats * share,
-            "log_scales": self.log_scales * share,
-            "logit_opacities": self.logit_opacities,
-            "sh": self.sh,
-            "sh_rest": self.sh_rest * share,
+            "quats": self.quats * share * left,
+            "log_scales": self.log_scales * share * left,
+            "logit_opacities": self.logit_opacities * left,
+            "sh": self.sh * left,
+            "sh_rest": self.sh_rest * share**2 * left,
         }
 
 

@@ -15,9 +15,16 @@ def test_centre_rate_decays_exponentially_and_scales_with_the_extent():
 def test_few_photos_learn_shapes_and_view_dependent_colours_slowly():
     rates = Rates(quats=1.0, log_scales=1.0, sh_rest=1.0, sh=1.0, full_from=40, least_share=0.25)
     for photos, share in ((3, 0.25), (20, 0.5), (40, 1.0), (400, 1.0)):
-        now = rates.at(0.5, 1.0, photos)
-        assert [now[n] for n in ("quats", "log_scales", "sh_rest")] == [share] * 3
+        now = rates.at(0.2, 1.0, photos)
+        assert (now["quats"], now["log_scales"]) == (share, share)
+        assert now["sh_rest"] == share**2
         assert now["sh"] == 1.0
+
+
+def test_rates_fall_at_the_end():
+    rates = Rates(sh=1.0, late=0.25, late_from=0.6)
+    falling = [rates.at(progress, 1.0, 50)["sh"] for progress in (0.0, 0.6, 0.8, 1.0)]
+    assert falling == pytest.approx([1.0, 1.0, 0.5, 0.25])
 
 
 def test_pictures_grow_and_are_never_tiny():
