@@ -51,7 +51,8 @@ class Rates:
             photos: how many are trained on.
         """
         share = min(max(photos / max(self.full_from, 1), self.least_share), 1.0)
-        left = self.late ** max((min(progress, 1.0) - self.late_from) / (1 - self.late_from), 0.0)
+        falling = max(min(progress, 1.0) - self.late_from, 0.0) / max(1 - self.late_from, 1e-9)
+        left = self.late**falling
         return {
             "means": self.means * self.decay(progress) * extent,
             "quats": self.quats * share * left,
