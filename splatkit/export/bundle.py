@@ -20,7 +20,14 @@ from splatkit.core import Cameras, Event, Gaussians, Note, SplatkitError, Triang
 from splatkit.core.bulk import bulk
 from splatkit.edit.placement import find_floor
 from splatkit.export.bundle_notes import import_notes
-from splatkit.export.convert import COLLISION_FILE, SIDECAR, check_views, export_scene, prepared
+from splatkit.export.convert import (
+    CHECK_SIZE,
+    COLLISION_FILE,
+    SIDECAR,
+    check_views,
+    export_scene,
+    prepared,
+)
 from splatkit.export.engines import SCENE, Engine, engine_named
 from splatkit.export.opening import OpenScene, open_scene
 from splatkit.export.prepare import ExportOptions, mesh_turned
@@ -31,6 +38,7 @@ from splatkit.io.scene import load_scene
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.physics import Collision, make_collision, read_collision
 from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, make_levels, make_mesh
+from splatkit.mesh.warp import warp_of
 from splatkit.render import render_triangles
 from splatkit.train.metrics import psnr
 from splatkit.train.run_folder import RunFolder
@@ -127,7 +135,7 @@ def make_bundle(
     target = run / "bundles" / str(options.export.target) if output is None else Path(output)
     _check_place(target)
     opened = open_scene(run)
-    parts = yield from _parts(run, options)
+    parts = yield from _parts(run, opened, options)
     origin = yield from _origin(opened, options)
     export = replace(options.export, origin=origin)
     splats = f"{SCENE}_splats{target_named(str(export.target)).suffixes[0]}"
@@ -166,7 +174,7 @@ def _check_place(target: Path) -> None:
         )
 
 
-def _parts(run: Path, options: BundleOptions) -> Generator[Event, None, _Parts]:
+def _parts(run: Path, opened: OpenScene, options: BundleOptions) -> Generator[Event, None, _Parts]:
     """The meshes of a run; those that are missing are made and kept."""
     wanted, file = options.mesh, run / "mesh" / "surface.glb"
     if not file.is_file():
@@ -179,7 +187,9 @@ def _parts(run: Path, options: BundleOptions) -> Generator[Event, None, _Parts]:
     place = run / COLLISION_FILE
     collision = read_collision(place) if place.is_file() else None
     if collision is None or (options.pieces and not collision.pieces):
-        made = make_collision(mesh, options.collision, options.pieces, wanted.seed)
+        cameras = opened.cameras(*CHECK_SIZE)
+        warp = None if cameras is None else warp_of([cameras.to(torch.float32)])
+        made = make_collision(mesh, options.collision, options.pieces, wanted.seed, warp)
         collision = yield from made
         collision.write(place)
     if not options.pieces:

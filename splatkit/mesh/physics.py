@@ -15,6 +15,7 @@ from splatkit.core import Event, Note, Triangles
 from splatkit.io import mesh_glb
 from splatkit.mesh.collision import collision_shape, is_watertight
 from splatkit.mesh.convex import convex_pieces, is_convex
+from splatkit.mesh.warp import Warp
 
 NAME = "collision"
 
@@ -45,7 +46,7 @@ class Collision:
 
 
 def make_collision(
-    surface: Triangles, triangles: int, pieces: int = 0, seed: int = 0
+    surface: Triangles, triangles: int, pieces: int = 0, seed: int = 0, warp: Warp | None = None
 ) -> Generator[Event, None, Collision]:
     """Close a surface, and divide what is closed.
 
@@ -54,12 +55,13 @@ def make_collision(
         triangles: of the closed shape, at most.
         pieces: convex ones, at most; none when 0.
         seed: of the search for places to cut at.
+        warp: where the shape should be finer than elsewhere, if anywhere.
 
     Raises:
         SplatkitError: so few triangles do not enclose the surface, or a library is missing.
     """
     yield Note("Closing a shape for physics")
-    closed = collision_shape(surface, triangles)
+    closed = collision_shape(surface, triangles, warp)
     if not pieces:
         return Collision(closed)
     yield Note(f"Dividing it into at most {pieces} convex pieces")

@@ -80,8 +80,8 @@ def make_mesh(
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
     shape = None
     if options.collision is not None:
-        pieces = options.convex or 0
-        shape = yield from make_collision(made, options.collision, pieces, options.seed)
+        pieces, warp = options.convex or 0, warp_of([view.camera for view in job.views])
+        shape = yield from make_collision(made, options.collision, pieces, options.seed, warp)
     mesh_glb.write(
         made,
         output,

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from splatkit.core import SplatkitError, Triangles, drain
-from splatkit.mesh.collision import collision_shape, is_watertight
+from splatkit.mesh.clean import welded
+from splatkit.mesh.collision import collision_shape, is_watertight, unpinched
 from splatkit.mesh.convex import convex_pieces, is_convex
 from splatkit.mesh.physics import make_collision, read_collision
+from splatkit.mesh.warp import Warp
 from tests.mesh.ball import ball
 
 
@@ -34,6 +36,42 @@ def test_a_surface_with_holes_gets_a_closed_shape() -> None:
         assert (inner - outer).abs().max() < 0.15
     on_ball = shape.vertices[shape.vertices[:, 1] < -0.2]
     assert (on_ball.norm(dim=-1) - 1).abs().max() < 0.15
+
+
+def test_solids_that_touch_are_moved_apart() -> None:
+    # Two pyramids that share an edge: four triangles meet there.
+    points = torch.tensor(
+        [[0.0, 0, 0], [0, 0, 1], [1, 1, 0.5], [1, -1, 0.5], [-1, 1, 0.5], [-1, -1, 0.5]]
+    )
+    right = torch.tensor([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+    left = torch.tensor([[0, 1, 4], [0, 5, 1], [0, 4, 5], [1, 5, 4]])
+    both = Triangles(points, torch.cat((right, left)).int())
+    assert not is_watertight(both)
+    apart = unpinched(both, 0.01)
+    assert is_watertight(apart)
+    assert len(apart.vertices) == 8
+    assert is_watertight(welded(apart))
+    torch.testing.assert_close(apart.corners, both.corners, rtol=0, atol=0.011)
+    # What does not touch stays as it is.
+    alone = ball(2)
+    torch.testing.assert_close(unpinched(alone, 0.01).corners, alone.corners)
+
+
+def test_cells_are_smaller_in_the_middle_of_a_warp() -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    near = ball(4)
+    far = Triangles(near.vertices * 0.5 + torch.tensor([12.0, 0, 0]), near.faces)
+    scene = Triangles(
+        torch.cat((near.vertices, far.vertices)),
+        torch.cat((near.faces, far.faces + len(near.vertices))),
+    )
+    reach = []
+    for warp in (None, Warp(torch.zeros(3), 1.5)):
+        shape = collision_shape(scene, 4000, warp)
+        assert is_watertight(shape)
+        reach.append(float(shape.vertices[shape.vertices[:, 0] < 4].norm(dim=-1).max()))
+    # How far beyond the near ball the shape reaches.
+    assert reach[1] - 1 < 0.7 * (reach[0] - 1)
 
 
 def test_too_few_triangles_are_said() -> None:
