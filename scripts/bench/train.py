@@ -184,4 +184,9 @@ def train_figures(runs: Path, only: str = "") -> list[dict[str, Any]]:
     trainings = [t for t in (*END_TO_END, *TEN_MINUTES) if only in t.name]
     if only in "robust":
         figures += robust_figures(runs)
-    return figures + [training_figure(t, runs) for t in trainings]
+    for training in trainings:
+        figures.append(training_figure(training, runs))
+        log = runs / training.name / "log.jsonl"
+        if training in TEN_MINUTES and log.is_file():
+            figures.append(forecast_figure(training.name, log))
+    return figures
