@@ -63,7 +63,7 @@ struct StagedRows {
       }
     } else {
       // Not all at once: what is under way takes registers, and these rows are not the usual ones.
-#pragma unroll 4
+#pragma unroll 2
       for (int i = 0; i < FLOATS; ++i) {
         const int flat = i * WARP + lane, row = flat / FLOATS, column = flat % FLOATS;
         if ((wanted >> row & 1) && column < floats)
