@@ -27,8 +27,8 @@ from gpu_step import StageDriver, step_ms, training_step
 from gpu_train import Rows, prepare, train
 from kernels import DEFAULTS
 
-from splatkit.core import Cameras, Gaussians
-from splatkit.render import get_backend, render
+from splatkit.core import Cameras, Gaussians, Triangles
+from splatkit.render import get_backend, render, render_triangles
 from splatkit.render.backends._cuda_compile import Compiler, nvrtc_version
 from splatkit.render.backends._cuda_device import obstacle
 from splatkit.render.backends.cuda import CudaBackend
@@ -54,6 +54,7 @@ def kernels() -> Rows:
         scene, camera = synthetic_scene(count, WIDTH, HEIGHT)
         yield from _step_figures(backend, scene, camera)
         yield from _picture_figures(backend, scene, camera)
+        yield from _triangle_figures(backend, count, camera)
         del scene
         torch.cuda.empty_cache()
 
@@ -93,6 +94,28 @@ def _picture_figures(backend: Any, scene: Gaussians, camera: Cameras) -> list[di
             "rendering only against the picture of training",
         ),
     ]  # fmt: skip
+
+
+def _triangle_figures(backend: Any, count: int, camera: Cameras) -> Rows:
+    """A wavy sheet across the picture, of about so many triangles."""
+    columns = max(2, round((count / 2) ** 0.5))
+    across = torch.linspace(-1.0, 1.0, columns)
+    y, x = torch.meshgrid(across, across, indexing="ij")
+    z = 3.0 + 0.2 * torch.sin(40.0 * x) * torch.cos(30.0 * y)
+    corner = torch.arange(columns - 1)
+    first = (corner[:, None] * columns + corner).flatten()
+    right, below = first + 1, first + columns
+    halves = (torch.stack((first, right, below), -1), torch.stack((right, below + 1, below), -1))
+    sheet = Triangles(
+        torch.stack((2.0 * x, 1.2 * y, z), -1).reshape(-1, 3),
+        torch.cat(halves).int(),
+        colors=torch.rand(columns * columns, 3),
+    ).to(backend.device)
+    camera = camera.to(backend.device)
+    with torch.no_grad():
+        ms = median_ms(backend.device, 7, lambda: render_triangles(sheet, camera, backend=backend))
+    how = f"a sheet of {len(sheet.faces):,} solid triangles, {WIDTH}x{HEIGHT}, median of 7"
+    yield figure(f"triangles {count}", 1e3 / ms, "frames/s", None, how)
 
 
 def shown_ms(

@@ -28,6 +28,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         architectures: tuple[int, ...] = (75, 80, 89, 90),
         installed: bool = True,
         nvrtc: str | None = None,
+        core: str = "1.2.2",
     ) -> None:
         def version() -> tuple[int, int]:
             if nvrtc:
@@ -37,6 +38,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         monkeypatch.setattr(_cuda_device, "nvidia_card", lambda: card)
         monkeypatch.setattr(_cuda_device, "driver_version", lambda: driver)
         monkeypatch.setattr(_cuda_device, "_installed", lambda module: installed)
+        monkeypatch.setattr(_cuda_device, "core_version", lambda: core)
         monkeypatch.setattr(_cuda_device, "nvrtc_version", version)
         monkeypatch.setattr(_cuda_device, "nvrtc_architectures", lambda: list(architectures))
         monkeypatch.setattr(torch.version, "cuda", built)
@@ -69,6 +71,7 @@ CASES = {
         "NVRTC 13.0 compiles for drivers of CUDA 13 or newer, the installed one supports CUDA 12.8",
     ),
     "no cuda-core": ({"installed": False}, r"cuda-core.* pip install 'splatkit\[cuda\]'"),
+    "old cuda-core": ({"core": "0.3.1"}, r"cuda-core 0.3.1 is here, the kernels need 1.0 or newer"),
     "no nvrtc": ({"nvrtc": "expected NVRTC, got none"}, "expected NVRTC, got none"),
 }
 

@@ -12,6 +12,7 @@ from splatkit.render.backends._cuda_later import TRIALS
 from splatkit.render.backends.base import AdamState, ProjectOptions, UpdateOptions
 from splatkit.render.backends.cuda import CudaBackend
 from splatkit.render.backends.torch_ref import TorchReference
+from tests.render import triangle_cases as triangles
 from tests.render.cases import (
     CASES,
     Case,
@@ -43,6 +44,17 @@ def test_images_and_gradients(case: Case) -> None:
     for name, gradient in got.gradients.items():
         assert relative_l2(gradient, expected.gradients[name]) < 1e-4, name
         assert worst_over_rms(gradient, expected.gradients[name]) < 1e-3, name
+
+
+@pytest.mark.parametrize("case", triangles.CASES, ids=lambda case: case.name)
+def test_triangles_and_their_gradients(case: triangles.TriangleCase) -> None:
+    expected = triangles.run(case, "torch_ref", torch.float64)
+    got = triangles.run(case, get_backend("cuda"), torch.float32)
+    for name in ("rgb", "alpha", "depth"):
+        wrong = (got.images[name] - expected.images[name]).abs() > 1e-4
+        assert wrong.double().mean() <= 2e-3, name
+    for name, gradient in got.gradients.items():
+        assert relative_l2(gradient, expected.gradients[name]) < 2e-3, name
 
 
 def trained(backend, gaussians: Gaussians, cameras: Cameras, steps: int) -> Gaussians:

@@ -55,7 +55,15 @@ def gpu(monkeypatch):
 def test_kernels(gpu):
     figures = {told["id"]: told for told in bench.kernels()}
     for count in (40, 90):
-        for name in ("G3 step", "G16 deterministic", "memory", "forward", "gradients", "shown"):
+        for name in (
+            "G3 step",
+            "G16 deterministic",
+            "memory",
+            "forward",
+            "gradients",
+            "shown",
+            "triangles",
+        ):
             assert figures[f"{name} {count}"]["value"] is not None
         stages = [
             name for name in figures if name.startswith("stage") and name.endswith(str(count))
@@ -239,5 +247,6 @@ def test_the_tests_for_a_gpu_run(monkeypatch):
         choose = {"cuda": backend, "cpu": cpu}.__getitem__
         monkeypatch.setattr(on_gpu, "get_backend", choose)
         on_gpu.test_images_and_gradients(next(c for c in CASES if c.name == "one pixel"))
+        on_gpu.test_triangles_and_their_gradients(on_gpu.triangles.CASES[0])
         monkeypatch.setattr(on_gpu, "TRIALS", -2)
         on_gpu.test_training_steps_are_those_of_the_cpu(2)

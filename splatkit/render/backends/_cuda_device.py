@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +23,8 @@ LEAST_ARCHITECTURE = 75
 """Turing; older GPUs lack warp-wide operations that the kernels use."""
 LEAST_DRIVER = 12000
 """CUDA version of the driver, 1000 major + 10 minor: kernels are loaded through its libraries."""
+LEAST_CORE = 1
+"""Major version of cuda-core; before it, its names were others."""
 INSTALL_EXTRA = "install it with: pip install 'splatkit[cuda]'"
 
 
@@ -130,6 +133,11 @@ def _package_obstacle() -> str | None:
     for module, package in (("cuda.core", "cuda-core"), ("cuda.bindings", "cuda-bindings")):
         if not _installed(module):
             return f"{package}, which compiles the CUDA kernels, is not installed; {INSTALL_EXTRA}"
+    core = core_version()
+    if int(core.split(".")[0]) < LEAST_CORE:
+        return (
+            f"cuda-core {core} is here, the kernels need {LEAST_CORE}.0 or newer; {INSTALL_EXTRA}"
+        )
     try:
         version, known = nvrtc_version(), nvrtc_architectures()
     except SplatkitError as error:
@@ -149,6 +157,11 @@ def _package_obstacle() -> str | None:
             f"NVRTC {compiler} does not compile for; install a newer torch"
         )
     return None
+
+
+def core_version() -> str:
+    """Of cuda-core; only where it is installed."""
+    return metadata.version("cuda-core")
 
 
 def _installed(module: str) -> bool:
