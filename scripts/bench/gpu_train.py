@@ -110,7 +110,7 @@ def _trained(scene: Path, name: str, backend: str, seconds: int, ends: float) ->
             raise SystemExit(UNFINISHED)
         command = [sys.executable, "-m", "splatkit", "train", str(scene), "-o", str(out)]
         command += ["--backend", backend, "--time-limit", f"{seconds}s"]
-        if any(out.glob("checkpoints/step_*.npz")):
+        if (out / "config.json").is_file():
             command.append("--resume")
         try:
             subprocess.run(command, check=True, cwd=ROOT, timeout=left, stdout=sys.stderr)

@@ -115,8 +115,8 @@ def test_train_goes_on_until_all_is_done(gpu, monkeypatch, tmp_path):
             out.mkdir(parents=True)
             (out / "report.html").touch()
             return
-        (out / "checkpoints").mkdir(parents=True, exist_ok=True)
-        (out / "checkpoints" / "step_0000100.npz").touch()
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.json").touch()
         if sum("train" in call for call in calls) == 2:
             raise subprocess.TimeoutExpired(command, timeout)
         (out / "eval").mkdir()
