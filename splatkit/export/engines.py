@@ -56,7 +56,9 @@ ENGINES: dict[str, Engine] = {
             "Import {mesh} with Interchange: it reads KHR_materials_unlit, turns y up into z up "
             "and makes centimetres of metres (x 100) by itself. Leave its scale at 1.",
             "Meshes named UCX_{scene}_00 and so on become simple collision: keep \"Import "
-            "Collision According To Mesh Name\" and \"One Convex Hull Per UCX\" on.",
+            "Collision According To Mesh Name\" and \"One Convex Hull Per UCX\" on. Few pieces "
+            "fill the air over a table: to walk through a room take Collision Complexity, Use "
+            "Complex Collision As Simple instead.",
             "Levels of detail: open the static mesh, LOD Settings, LOD Import, and take {lods}.",
             "The plug-in's own turn of splats is not documented: put splats and mesh below one "
             "actor, and turn the mesh about z by a multiple of 90 degrees if they differ.",
