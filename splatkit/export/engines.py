@@ -95,7 +95,7 @@ ENGINES: dict[str, Engine] = {
         closed_suffix="_collision-colonly",
     ),
     "blender": Engine(
-        "LUF",
+        "RUB",
         "Tried with Blender 5.0.1 (as the Python module bpy): size, z up, one emissive material "
         "with its picture.",
         (
@@ -128,14 +128,14 @@ ENGINES: dict[str, Engine] = {
         ),
     ),
     "isaac": Engine(
-        "LUF",
+        "RUB",
         "Untried in Isaac Sim: usd-core 26.11 opens the stage and its validators find nothing.",
         (
             "Open or reference {splats}: z up, metres. It holds the closed mesh for physics at "
             "/Scene/Collision with the purpose guide, which is solid and not drawn; Show By Type, "
             "Physics, Colliders shows it.",
             "{mesh} is the same scene as triangles, for renderers that draw no particle fields: "
-            "import it as glTF (y up there).",
+            "imported as glTF it is turned to z up, and stands in the same place.",
         ),
     ),
 }  # fmt: skip

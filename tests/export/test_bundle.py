@@ -11,7 +11,6 @@ import torch
 from splatkit.cli import main
 from splatkit.core import Gaussians, Triangles
 from splatkit.export.engines import ENGINES
-from splatkit.export.targets import TARGETS
 from splatkit.io import mesh_glb, read_gaussians, read_json, write_json
 from splatkit.io.axes import world_from_axes
 from splatkit.io.registry import format_to_write
@@ -23,9 +22,19 @@ from tests.mesh.ball import ball
 from tests.mesh.test_mesh_command import finished
 from tests.scenes import ball_over_floor
 
-# What each program does to the numbers of a GLB and of a splat file when it imports them: x, y, z.
-MESH_TURNED = {"unity": (-1, 1, 1)}
-SPLATS_TURNED = {"godot": (-1, -1, 1)}
+# What each program makes of the numbers of a GLB and of a splat file: its own x, y, z, of which the
+# last column says which is up.
+AS_IT_IS = torch.eye(3, dtype=torch.float64)
+Z_UP = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
+IMPORTED = {
+    "three": (AS_IT_IS, AS_IT_IS, 1),
+    "playcanvas": (AS_IT_IS, AS_IT_IS, 1),
+    "unity": (torch.diag(torch.tensor([-1.0, 1, 1])).double(), AS_IT_IS, 1),
+    "godot": (AS_IT_IS, torch.diag(torch.tensor([-1.0, -1, 1])).double(), 1),
+    "isaac": (Z_UP, AS_IT_IS, 2),
+    # The add-on's "-90 degrees about x".
+    "blender": (Z_UP, -Z_UP @ torch.diag(torch.tensor([-1.0, 1, 1])).double(), 2),
+}
 
 
 def marks() -> Triangles:
@@ -86,21 +95,18 @@ def test_a_bundle_holds_what_it_says(run: Path, tmp_path: Path, target: str, cap
     assert len(read_gaussians(tmp_path / "out" / facts["splats"]["file"])) == 120
 
 
-@pytest.mark.parametrize("target", ["three", "unity", "godot", "playcanvas"])
+@pytest.mark.parametrize("target", IMPORTED)
 def test_mesh_and_splats_stand_in_the_same_place(run: Path, tmp_path: Path, target: str) -> None:
     facts = bundled(run, tmp_path / "out", target, "--rotate", "0", "30", "0", "--scale", "2")
+    mesh_turn, splat_turn, up = IMPORTED[target]
     mesh = mesh_glb.read(tmp_path / "out" / facts["mesh"]["file"])
-    numbers = mesh.vertices.double() @ world_from_axes("LUF")
+    numbers = mesh.vertices.double() @ world_from_axes("LUF") @ mesh_turn.mT
     splats = tmp_path / "out" / facts["splats"]["file"]
-    axes = TARGETS[target].axes
-    assert axes is not None
+    places = raw(read_gaussians(splats), splats) @ splat_turn.mT
     # Formats may order Gaussians anew: the nearest one of each is asked for.
-    places = raw(read_gaussians(splats), splats)
-    numbers = numbers * torch.tensor(MESH_TURNED.get(target, (1, 1, 1)))
-    places = places * torch.tensor(SPLATS_TURNED.get(target, (1, 1, 1)))
     assert torch.cdist(numbers, places).amin(1).max() < 0.01
-    # And up is up: the ball of the scene is above its floor, on y.
-    assert numbers[:60, 1].mean() > numbers[60:, 1].mean()
+    # And up is up: the ball of the scene is above its floor.
+    assert numbers[:60, up].mean() > numbers[60:, up].mean()
 
 
 def test_shapes_for_physics_have_the_names_that_engines_know(run: Path, tmp_path: Path) -> None:
