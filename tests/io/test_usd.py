@@ -14,6 +14,7 @@ from splatkit.core.sh import basis
 from splatkit.core.transforms import covariance_from_scale_rotation
 from splatkit.io import info, read_gaussians, usd, write_gaussians
 from tests.io.format_cases import close, same_rotations, scene
+from tests.mesh.ball import ball
 
 pytest.importorskip("pxr", reason="usd-core is not installed: pip install 'splatkit[usd]'")
 
