@@ -4,7 +4,7 @@
 
 *Copies*: reading and writing take turns with copying a file of the same size (flushed to the disk
 like everything that splatkit writes); the ratio of the least times, elapsed and of the processor.
-Elapsed times are true on a machine that does nothing else.
+Elapsed times are true on a machine that does nothing else. All but ``PLAIN`` use one thread.
 
 *Codecs*: the whole against what the format itself prescribes, processor time on one thread: its
 compressor (zstandard, zlib, WebP), the clustering of colours of SOG, and the arithmetic between
@@ -29,7 +29,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def scene_of(source: Path | None, count: int) -> Gaussians:
 
 
 def measure(form: Format, source: Path | None, count: int) -> dict[str, Any]:
-    """Write and read a scene in one format, in turns with copies, and then on one thread."""
+    """Write and read a scene in one format, in turns with copies, and its codec apart."""
     scene = held(scene_of(source, count), form)
     assert form.write is not None
     write = form.write
@@ -125,12 +125,13 @@ def measure(form: Format, source: Path | None, count: int) -> dict[str, Any]:
         }
         least = dict.fromkeys(works, (math.inf, math.inf))
         start = time.perf_counter()
-        for _ in range(ROUNDS):
-            for name, work in works.items():
-                elapsed, busy = seconds(work)
-                least[name] = (min(least[name][0], elapsed), min(least[name][1], busy))
-            if time.perf_counter() - start > SECONDS:
-                break
+        with nullcontext() if form.name in PLAIN else one_thread():
+            for _ in range(ROUNDS):
+                for name, work in works.items():
+                    elapsed, busy = seconds(work)
+                    least[name] = (min(least[name][0], elapsed), min(least[name][1], busy))
+                if time.perf_counter() - start > SECONDS:
+                    break
         size = sum(file.stat().st_size for file in Path(folder).iterdir() if file.name != "copy")
         row = {
             "format": form.name,
@@ -149,24 +150,30 @@ def measure(form: Format, source: Path | None, count: int) -> dict[str, Any]:
 
 def codec_shares(form: Format, way: str, work: Callable[[], Any]) -> dict[str, float | None]:
     """How many times its codec and its compressor a way takes, in processor time on one thread."""
-    threads = torch.get_num_threads(), _native.num_threads()
-    torch.set_num_threads(1)
-    _native.set_num_threads(1)
-    try:
-        least = [math.inf] * 3
+    least = [math.inf] * 3
+    with one_thread():
         start = time.perf_counter()
-        work()
         while least[0] == math.inf or time.perf_counter() - start < CODEC_SECONDS:
             with timed(CODECS[form.name]) as codec, timed(COMPRESSORS[form.name]) as compressor:
                 _, busy = seconds(work)
             least = list(map(min, least, (busy, codec[0], compressor[0])))
-    finally:
-        torch.set_num_threads(threads[0])
-        _native.set_num_threads(threads[1])
     return {
         f"{way}_codecs": least[0] / least[1],
         f"{way}_compressors": least[0] / least[2] if least[2] else None,
     }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Neither torch nor the kernels share their work meanwhile."""
+    threads = torch.get_num_threads(), _native.num_threads()
+    torch.set_num_threads(1)
+    _native.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads[0])
+        _native.set_num_threads(threads[1])
 
 
 def measure_memory(form: Format, way: str, path: Path, source: Path | None, count: int) -> float:
