@@ -352,6 +352,10 @@ def _unpack(streams: dict[str, Bytes], header: _Header, system: str) -> Gaussian
     count, bases = header.count, count_from_degree(header.degree)
     sizes = header.sizes()
     turn = world_from_axes(system)
+    # Most of its frames differ by signs alone: the harmonics' steps then have them.
+    flips = torch.equal(turn, turn.diagonal().diag())
+    ones = torch.ones(1, bases, 3)
+    steps = (rotate_sh(ones, turn) if flips else ones)[0, 1:] / 128
     whole = packing.room_for(count, bases, bool(header.flags & _ANTIALIASED))
     for start in range(0, count, packing.BLOCK):
         part = slice(start, min(start + packing.BLOCK, count))
@@ -360,15 +364,16 @@ def _unpack(streams: dict[str, Bytes], header: _Header, system: str) -> Gaussian
             for name, stream in streams.items()
         }
         target = whole[part]
-        _unpacked(block, header, target)
+        _unpacked(block, header, steps, target)
         turned = transformed(replace(target, sh=target.sh[:, :1]), turn)
         target.means[:], target.quats[:] = turned.means, turned.quats
-        rotate_sh(target.sh, turn, out=target.sh)
+        if not flips:
+            rotate_sh(target.sh, turn, out=target.sh)
     return whole
 
 
-def _unpacked(streams: dict[str, Bytes], header: _Header, target: Gaussians) -> None:
-    """Fill some of the Gaussians, in the format's frame."""
+def _unpacked(streams: dict[str, Bytes], header: _Header, steps: Tensor, target: Gaussians) -> None:
+    """Fill some of the Gaussians, in the format's frame; ``steps`` [K-1,3] are the harmonics'."""
 
     def floats(name: str, width: int) -> Tensor:
         return torch.from_numpy(streams[name].reshape(-1, width).astype(np.float32))
@@ -380,7 +385,7 @@ def _unpacked(streams: dict[str, Bytes], header: _Header, target: Gaussians) -> 
     target.sh[:, 0] = (floats("colors", 3) / 255 - 0.5) / _COLOR_SCALE
     rest = target.sh[:, 1:]
     rest.numpy()[:] = streams["sh"].reshape(rest.shape)
-    rest.sub_(128).div_(128)
+    rest.sub_(128).mul_(steps)
 
 
 def _positions(data: Bytes, header: _Header) -> Tensor:

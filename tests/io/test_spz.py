@@ -14,9 +14,10 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from splatkit.core import SplatkitError, UsageError
+from splatkit.core import Gaussians, SplatkitError, UsageError
 from splatkit.core.similarity import transformed
 from splatkit.io import info, read_gaussians, spz, write_gaussians
+from splatkit.io.axes import world_from_axes
 from tests.io.format_cases import close, same_rotations, scene, survives
 
 RUB = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
@@ -144,6 +145,23 @@ def test_precision_follows_the_scene(tmp_path):
 def test_only_known_versions_are_written(tmp_path):
     with pytest.raises(UsageError, match="3 or 4, got 2"):
         spz.write(scene(1), tmp_path / "a.spz", version=2)
+
+
+@pytest.mark.parametrize("number", [1, 5, 7, 9, 12, 16])
+def test_every_named_frame_turns_colours_too(tmp_path, number):
+    """Numbers above 8 are frames whose y and z change places."""
+
+    def read_as(named: int) -> Gaussians:
+        extension = struct.pack("<III", 0xADBE0003, 4, named)
+        (tmp_path / "a.spz").write_bytes(by_the_specification(4, extension=extension))
+        return spz.read(tmp_path / "a.spz")
+
+    as_it_stands = read_as(spz._SYSTEMS.index("RDF"))
+    turned = transformed(as_it_stands, world_from_axes(spz._SYSTEMS[number]))
+    read = read_as(number)
+    close(read.means, turned.means, 1e-6)
+    close(read.sh, turned.sh, 1e-6)
+    same_rotations(read.quats, turned.quats, 1e-5)
 
 
 @pytest.mark.parametrize(
