@@ -2,7 +2,7 @@
 
 Times are counted in units of a small piece of the same work (SIFT on a fixed picture, one thread)
 that is timed on the spot, so that they hold on a fast machine and on a busy one. The figures come
-from five sets of 11 to 200 photos, two of them made by the project, on two idle cores.
+from six sets of 11 to 50 photos on two idle cores.
 """
 
 from __future__ import annotations
@@ -18,20 +18,26 @@ import numpy as np
 from splatkit.ingest.config import IngestConfig
 from splatkit.ingest.pairs import expected_pairs
 
-FEATURES_UNITS = 21.0
-"""Finding features, per megapixel of a photo's copy."""
-FINE_FEATURES = 5.0
+READING_UNITS = 2.4
+"""Reading and undistorting photos, per megapixel of them."""
+PIXELS_UNITS = 8.3
+"""Looking for features, per megapixel of a photo's copy ..."""
+FEATURES_UNITS = 1.4
+"""... and describing a thousand of them."""
+FINE_FEATURES = 4.0
 """How many times as long fine features take (``ladder``)."""
 PAIR_UNITS = 4.5
 """Matching two photos of 8,192 features each and verifying the matches: each feature of one is
 held against each of the other."""
-PLACING_UNITS = 3.4
+PLACING_UNITS = 4.3
 """Placing one photo of 4,096 features, on one thread."""
 MOST_FEATURES_PER_PIXEL = 0.016
 """More than that, on a small picture, is noise and fine grain that cost time and place nothing."""
+_DIRECTIONS = 1.4
+"""Features beyond the limit: one that points in two directions counts twice."""
 _STAGE_SECONDS = 0.8
-"""Starting a process for each of features, matches and placing."""
-_STAGES = 3
+"""Starting a process for each of features, matches, placing and refining."""
+_STAGES = 4
 _PARENT_BYTES = 400_000_000
 _MAPPER_BYTES = 230_000_000
 _BYTES_PER_READ_PIXEL = 12
@@ -73,16 +79,24 @@ def estimate(
     """
     count = len(copies)
     threads = config.threads or os.cpu_count() or 1
-    features = [min(most_features(config.max_features, *c), density * c[0] * c[1]) for c in copies]
+    features = [
+        min(
+            _DIRECTIONS * most_features(config.max_features, width, height),
+            density * width * height,
+        )
+        for width, height in copies
+    ]
     usual = float(np.mean(features)) if features else 0.0
     unit = unit_seconds()
-    finding = FEATURES_UNITS * sum(w * h for w, h in copies) / 1e6 / threads
+    pixels = sum(w * h for w, h in photos)
+    reading = READING_UNITS * pixels / 1e6 / threads
+    finding = PIXELS_UNITS * sum(w * h for w, h in copies) / 1e6
+    finding = (finding + FEATURES_UNITS * sum(features) / 1e3) / threads
     matching, matching_all = (
         PAIR_UNITS * pairs * (usual / 8192) ** 2 / threads for pairs in expected_pairs(count)
     )
     placing = PLACING_UNITS * count * (usual / 4096)
     start = _STAGES * _STAGE_SECONDS
-    pixels = sum(w * h for w, h in photos)
     largest = max((w * h for w, h in photos), default=0)
     largest_copy = max((w * h for w, h in copies), default=0)
     memory = _PARENT_BYTES + max(
@@ -91,7 +105,7 @@ def estimate(
         _MAPPER_BYTES + int(usual * count * _BYTES_PER_FEATURE),
     )
     return Cost(
-        start + (finding + matching + placing) * unit,
+        start + (reading + finding + matching + placing) * unit,
         start + (FINE_FEATURES * finding + matching_all + placing) * unit,
         memory,
         int(0.9 * pixels + 0.4 * sum(w * h for w, h in copies) + 200 * usual * count),
