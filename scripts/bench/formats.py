@@ -283,14 +283,15 @@ def format_figures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             lines = [
                 ("copies", row[f"{way}_copies"], goal),
                 ("copies of processor time", row[f"{way}_processor_copies"], None),
-                ("x floats of memory", row[f"{way}_memory"], MEMORY_GOAL),
+                ("floats of memory", row[f"{way}_memory"], MEMORY_GOAL),
             ]
             if name in CODECS:
                 lines += [("codecs", row[f"{way}_codecs"], CODEC_GOAL)]
             if row.get(f"{way}_compressors"):
                 lines += [("compressors alone", row[f"{way}_compressors"], None)]
             figures += [
-                figure(f"{name} {way}", value, unit, g, how, -1) for unit, value, g in lines
+                figure(f"{name} {way}, {unit}", value, "times", least, how, -1)
+                for unit, value, least in lines
             ]
     return figures
 
