@@ -33,6 +33,18 @@ def test_balls_stand_around_cameras_and_on_the_way_to_neighbours(scene, views):
     assert (torch.cdist(between[near], zones.centers) < zones.radii).any(1).all()
 
 
+def test_few_photos_keep_ways_to_all_others_free(scene, views):
+    cameras = torch.cat([view.camera.positions for view in views])
+    between = (cameras[:-3] + cameras[3:]) / 2
+    covered = {}
+    for ways in (0, 400):
+        zones = free_zones(views, scene.points, FreeSpace(ways=ways))
+        apart = torch.cdist(between, zones.centers) < zones.radii
+        covered[ways] = int(apart.any(1).sum())
+        assert (torch.cdist(scene.points, zones.centers) > zones.radii).all()
+    assert covered[400] == len(between) > covered[0]
+
+
 def test_no_ball_holds_known_points(scene, views):
     close = views[0].camera.positions[0] * 0.95
     points = torch.cat((scene.points, close + 0.01 * torch.randn(20, 3)))
