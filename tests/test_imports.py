@@ -27,7 +27,13 @@ FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in room
 DOORS = {
     "plyfile": ("io/ply.py",),
     "pycolmap": ("ingest/",),
-    "splatkit._native": ("render/backends/", "cli/doctor.py", "enhance/native.py", "io/splat.py"),
+    "splatkit._native": (
+        "render/backends/",
+        "cli/doctor.py",
+        "enhance/native.py",
+        "io/splat.py",
+        "mesh/tsdf.py",
+    ),
 }
 OUTSIDE_ROOMS = {"__init__.py", "__main__.py"}
 

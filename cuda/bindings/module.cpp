@@ -13,6 +13,7 @@
 namespace nb = nanobind;
 
 void bind_files(nb::module_ &module);
+void bind_fusion(nb::module_ &module);
 void bind_raster(nb::module_ &module);
 void bind_step(nb::module_ &module);
 void bind_triangles(nb::module_ &module);
@@ -44,6 +45,7 @@ NB_MODULE(_native, module) {
       },
       nb::arg("name"), "Use another instruction set from now on; for tests and comparisons.");
   bind_files(module);
+  bind_fusion(module);
   bind_raster(module);
   bind_step(module);
   bind_triangles(module);

@@ -1,8 +1,6 @@
 """Colours of a surface from photos: first as means over what sees a place, then by optimisation.
 
-Both go through the rasterizer that draws the result. The gradient of (what is drawn) . (photo) with
-respect to colours is, for each vertex or texel, the sum of the photos' pixels weighted by its
-share in them; over the same sum for a white photo it is their mean.
+Both go through the rasterizer that draws the result, so that visibility needs no rule of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from splatkit.core import Event, Progress, Triangles
 from splatkit.mesh.clean import edges_of
+from splatkit.mesh.lookup import look_up
 from splatkit.render import get_backend, render_triangles
 from splatkit.train.chance import PhotoOrder
 from splatkit.train.photos import View
@@ -22,6 +21,7 @@ from splatkit.train.photos import View
 RATE = 0.02
 """Of Adam on colours 0..1."""
 SSIM_WEIGHT = 0.2
+_BETAS = 0.9, 0.99
 
 
 def painted(
@@ -45,34 +45,91 @@ def painted(
         seed: of the order of photos.
         in_time: whether there is time for another step.
     """
-    textured = triangles.texture is not None
-    start = yield from _averaged(triangles, views)
-    name = "texture" if textured else "colors"
-    colors = start.texture if textured else start.colors
-    assert colors is not None
-    colors = colors.clone().requires_grad_()
-    optimizer = torch.optim.Adam([colors], RATE, betas=(0.9, 0.99), fused=True)
+    if triangles.texture is not None:
+        start = yield from _averaged_texels(triangles, views)
+        drawing = _TexelDrawing(start, background, supersample)
+    else:
+        start = yield from _averaged_vertices(triangles, views)
+        drawing = _VertexDrawing(start, background, supersample)
+    moments = torch.zeros_like(drawing.colors), torch.zeros_like(drawing.colors)
     order = PhotoOrder(len(views), seed)
     for step in range(steps):
         if not in_time():
             break
         view = views[order.at(step)]
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * 0.05 ** (step / max(1, steps))
-        drawn = render_triangles(
-            replace(triangles, **{name: colors}),
-            view.camera,
-            background=background,
-            supersample=supersample,
-        )
-        loss = photo_loss(drawn.rgb, view)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        with torch.no_grad():
-            colors.clamp_(0, 1)
+        rows, colors, rgb = drawing.draw(view)
+        loss = photo_loss(rgb, view)
+        (gradient,) = torch.autograd.grad(loss, colors)
+        rate = RATE * 0.05 ** (step / steps)
+        _descend(drawing.colors, moments, rows, gradient, rate, step + 1)
         yield Progress("Painting", step + 1, steps, f"loss {loss.item():.4f}")
-    return replace(triangles, **{name: colors.detach()})
+    return drawing.painted()
+
+
+class _TexelDrawing:
+    """Pictures of a textured surface, by the texels that each shows."""
+
+    def __init__(self, triangles: Triangles, background: Tensor, supersample: int) -> None:
+        assert triangles.texture is not None
+        self._triangles, self._background, self._factor = triangles, background, supersample
+        self.colors = triangles.texture.reshape(-1, 3).clone()
+
+    def draw(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows of ``colors`` that a view shows, a leaf of them, and the picture made of it."""
+        lookup = look_up(self._triangles, view, self._factor)
+        leaf = self.colors[lookup.texels].requires_grad_()
+        return lookup.texels, leaf, lookup.picture(leaf, self._background)
+
+    def painted(self) -> Triangles:
+        """The triangles with these colours."""
+        texture = self._triangles.texture
+        assert texture is not None
+        return replace(self._triangles, texture=self.colors.view(texture.shape))
+
+
+class _VertexDrawing:
+    """The same for colours at vertices: all of them at once."""
+
+    def __init__(self, triangles: Triangles, background: Tensor, supersample: int) -> None:
+        assert triangles.colors is not None
+        self._triangles, self._background, self._factor = triangles, background, supersample
+        self.colors = triangles.colors.clone()
+        self._all = torch.arange(len(self.colors))
+
+    def draw(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
+        """See above."""
+        leaf = self.colors.clone().requires_grad_()
+        drawn = render_triangles(
+            replace(self._triangles, colors=leaf),
+            view.camera,
+            background=self._background,
+            supersample=self._factor,
+        )
+        assert drawn.rgb is not None
+        return self._all, leaf, drawn.rgb
+
+    def painted(self) -> Triangles:
+        """The triangles with these colours."""
+        return replace(self._triangles, colors=self.colors)
+
+
+def _descend(
+    colors: Tensor,
+    moments: tuple[Tensor, Tensor],
+    rows: Tensor,
+    gradient: Tensor,
+    rate: float,
+    step: int,
+) -> None:
+    """One step of Adam (Kingma and Ba 2015) for some rows of the colours [N,3]."""
+    first, second = (moment[rows] for moment in moments)
+    first.lerp_(gradient, 1 - _BETAS[0])
+    second.lerp_(gradient.square(), 1 - _BETAS[1])
+    for moment, new in zip(moments, (first, second), strict=True):
+        moment[rows] = new
+    spread = (second / (1 - _BETAS[1] ** step)).sqrt_().add_(1e-8)
+    change = rate / (1 - _BETAS[0] ** step) * first / spread
+    colors[rows] = (colors[rows] - change).clamp_(0, 1)
 
 
 def photo_loss(rgb: Tensor | None, view: View) -> Tensor:
@@ -83,33 +140,62 @@ def photo_loss(rgb: Tensor | None, view: View) -> Tensor:
     return (rgb * gradient).sum() + (value - (rgb.detach() * gradient).sum())
 
 
-def _averaged(triangles: Triangles, views: list[View]) -> Generator[Event, None, Triangles]:
-    """The triangles with the mean colour of each vertex or texel; unseen ones take neighbours'."""
-    texture = triangles.texture
-    shape = triangles.vertices.shape if texture is None else texture.shape
+def _averaged_texels(triangles: Triangles, views: list[View]) -> Generator[Event, None, Triangles]:
+    """The triangles with the mean colour of each texel; unseen ones take those around."""
+    assert triangles.texture is not None
+    shape = triangles.texture.shape
+    sums = torch.zeros(shape[0] * shape[1], 4)
+    for done, view in enumerate(views):
+        lookup = look_up(triangles, view, 1)
+        photo = view.image.view(-1, 3).float() / 255
+        counted = torch.ones(len(photo), 1) if view.mask is None else _counts(view.mask)
+        sums[lookup.texels] += lookup.spread(torch.cat((photo * counted, counted), -1))
+        yield Progress("Averaging photos", done + 1, len(views))
+    colors, seen = _means(sums[:, :3], sums[:, 3:])
+    texture = _spread_over_pixels(colors.view(shape), seen.view(shape[:2]))
+    return replace(triangles, texture=texture)
+
+
+def _averaged_vertices(
+    triangles: Triangles, views: list[View]
+) -> Generator[Event, None, Triangles]:
+    """The triangles with the mean colour of each vertex; unseen ones take their neighbours'.
+
+    The gradient of (what is drawn) . (photo) with respect to colours is, for each vertex, the sum
+    of the photos' pixels weighted by its share in them.
+    """
+    shape = triangles.vertices.shape
     sums, weights = torch.zeros(shape), torch.zeros(shape)
-    name = "colors" if texture is None else "texture"
     for done, view in enumerate(views):
         blank = torch.zeros(shape, requires_grad=True)
-        drawn = render_triangles(replace(triangles, **{name: blank}), view.camera).rgb
+        drawn = render_triangles(replace(triangles, colors=blank), view.camera).rgb
         assert drawn is not None
         counted = (
-            torch.ones_like(drawn) if view.mask is None else (view.mask > 0)[..., None].float()
+            torch.ones(1) if view.mask is None else _counts(view.mask).view(*drawn.shape[:3], 1)
         )
         counted = counted.expand_as(drawn)
         photo = view.image.float() / 255 * counted
         sums += torch.autograd.grad(drawn, blank, photo, retain_graph=True)[0]
         weights += torch.autograd.grad(drawn, blank, counted)[0]
         yield Progress("Averaging photos", done + 1, len(views))
+    colors, seen = _means(sums, weights)
+    return replace(triangles, colors=_spread_over_edges(colors, seen, triangles.faces))
+
+
+def _counts(mask: Tensor) -> Tensor:
+    """[H W,1] 1 where a pixel of a mask [1,H,W] counts, else 0."""
+    return (mask.view(-1, 1) > 0).float()
+
+
+def _means(sums: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours [N,3] out of sums, and where there are any [N]."""
     seen = weights > 1e-4
-    colors = torch.where(seen, sums / weights.clamp_min(1e-4), 0)
-    fill = _spread_over_edges if texture is None else _spread_over_pixels
-    return replace(triangles, **{name: fill(colors, seen[..., 0], triangles)})
+    return torch.where(seen, sums / weights.clamp_min(1e-4), 0), seen[:, 0]
 
 
-def _spread_over_edges(colors: Tensor, seen: Tensor, triangles: Triangles) -> Tensor:
+def _spread_over_edges(colors: Tensor, seen: Tensor, faces: Tensor) -> Tensor:
     """Vertex colours, those not seen as means of their neighbours', ring by ring."""
-    ends, _, _ = edges_of(triangles.faces)
+    ends, _, _ = edges_of(faces)
     both = torch.cat((ends, ends.flip(1)))
     while True:
         source = seen[both[:, 0]] & ~seen[both[:, 1]]
@@ -125,7 +211,7 @@ def _spread_over_edges(colors: Tensor, seen: Tensor, triangles: Triangles) -> Te
     return torch.where(seen[:, None], colors, middle)
 
 
-def _spread_over_pixels(colors: Tensor, seen: Tensor, triangles: Triangles) -> Tensor:
+def _spread_over_pixels(colors: Tensor, seen: Tensor) -> Tensor:
     """A texture, its unseen texels from coarser and coarser means of those around."""
     picture = colors.permute(2, 0, 1)[None]
     known = seen.float()[None, None]

@@ -19,7 +19,7 @@ CRUMBS = 2e-4
 SMOOTHING = 8
 """Rounds that take the noise of depths off the surface before it is thinned out."""
 SOLID = 0.5
-"""Pixels that the Gaussians cover less than this show no surface."""
+"""Pixels that the Gaussians cover less than this show nothing."""
 
 
 def surface(
@@ -61,7 +61,8 @@ def surface(
 def depth_views(
     gaussians: Gaussians, views: list[View], backend: str
 ) -> Generator[Event, None, list[DepthView]]:
-    """Median depth from each camera, 0 where the scene is not solid or the photo does not count."""
+    """Median depth from each camera, infinite where the scene is not solid, 0 where the photo does
+    not count."""
     found = []
     for view in views:
         with torch.no_grad():
@@ -69,9 +70,9 @@ def depth_views(
                 gaussians, view.camera, sh_degree=0, outputs=("depth_median",), backend=backend
             )
         assert drawn.depth_median is not None
-        good = drawn.alpha[0] > SOLID
+        depth = torch.where(drawn.alpha[0] > SOLID, drawn.depth_median[0], torch.inf)
         if view.mask is not None:
-            good &= view.mask[0] > 0
-        found.append(DepthView(view.camera, torch.where(good, drawn.depth_median[0], 0)))
+            depth = torch.where(view.mask[0] > 0, depth, 0)
+        found.append(DepthView(view.camera, depth))
         yield Progress("Looking for surfaces", len(found), len(views))
     return found

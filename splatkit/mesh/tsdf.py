@@ -8,24 +8,30 @@ blocks of 8 x 8 x 8, and only blocks that a surface comes near exist. A voxel is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
 
+from splatkit import _native
 from splatkit.core import Cameras, Event, Progress, SplatkitError
 from splatkit.mesh.warp import Warp
 
 BLOCK = 8
 TRUNCATION = 4.0
 """Voxels."""
-LEAST_VIEWS = 2
-"""What fewer views saw is unseen: a single depth may be wrong."""
-_REACH = 1 << 16
-"""Blocks that an axis has to either side of the origin."""
-_PIECE = 512
-"""Blocks that are updated at once."""
+LEVELS = 3
+"""Grids from coarse to fine."""
+AGREEING, DISAGREEING = 0.5, 0.9
+"""Deviations of a voxel's distances, in truncations, up to which and from which on its own grid and
+the coarser one are believed."""
+_REACH = 1 << 19
+"""Voxels that an axis has to either side of the origin."""
+_PIECE = 2048
+"""Blocks that are worked on at once."""
 
 
 @dataclass
@@ -35,7 +41,7 @@ class DepthView:
     camera: Cameras
     """Batch of one, float32."""
     depth: Tensor
-    """[H,W] camera z, world units; 0 where there is no surface."""
+    """[H,W] camera z, world units; infinite where nothing is seen, 0 where nothing is known."""
 
 
 @dataclass
@@ -54,7 +60,7 @@ class Grid:
 
 
 def block_keys(places: Tensor) -> Tensor:
-    """[...] int64 one number for block coordinates [...,3] (int64)."""
+    """[...] int64 one number for coordinates [...,3] (int64) of blocks or voxels."""
     x, y, z = (places + _REACH).unbind(-1)
     return (x << 42) | (y << 21) | z
 
@@ -66,35 +72,122 @@ def block_places(keys: Tensor) -> Tensor:
 
 
 def fuse(views: list[DepthView], warp: Warp, voxel: float) -> Generator[Event, None, Grid]:
-    """Fuse depth pictures.
+    """Fuse depth pictures, coarse to fine.
+
+    Each of ``LEVELS`` grids has half the voxel and half the truncation of the one before. What its
+    views did not see, or what they disagree about by its own measure, is as the coarser grid has
+    it: fine where depths are sure, and without holes where they are not.
 
     Args:
-        views: what was seen; pixels of depth 0 say nothing.
+        views: what was seen; what is before a pixel's depth is free; pixels of depth 0 say nothing.
         warp: of the grid.
         voxel: distance between voxels, units of warped space.
 
     Raises:
         SplatkitError: no view saw a surface.
     """
-    found = [_touched(view, warp, voxel) for view in views]
-    keys = torch.cat(found).unique() if found else torch.zeros(0, dtype=torch.int64)
-    if len(keys) == 0:
+    surface = _surface_voxels(views, warp, voxel)
+    if len(surface) == 0:
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
-    shape = (len(keys), BLOCK, BLOCK, BLOCK)
-    grid = Grid(warp, voxel, keys, torch.zeros(shape), torch.zeros(shape))
-    voxels = _voxels(grid)
-    times = torch.zeros(shape, dtype=torch.uint8)
-    for done, view in enumerate(views):
-        _integrate(grid, voxels, view, times)
-        yield Progress("Fusing depth", done + 1, len(views))
-    grid.weight[times < LEAST_VIEWS] = 0
+    grid = None
+    for level in reversed(range(LEVELS)):
+        coarse = block_places(block_keys(surface >> level).unique())
+        grid = yield from _fused(views, warp, voxel * 2**level, _touched(coarse), grid)
+    assert grid is not None
     return grid
+
+
+def _fused(
+    views: list[DepthView], warp: Warp, voxel: float, touched: Tensor, coarser: Grid | None
+) -> Generator[Event, None, Grid]:
+    """One grid, and what it takes over from that of twice the voxel."""
+    before = None if coarser is None else _halved(coarser)
+    keys = touched if before is None else torch.cat((touched, before.keys)).unique()
+    shape = (len(keys), BLOCK, BLOCK, BLOCK)
+    grid = Grid(warp, voxel, keys, torch.empty(shape), torch.empty(shape))
+    deviation = torch.empty(shape)
+    places = block_places(keys).int()
+    depths = [view.depth.contiguous().float() for view in views]
+    Ks = torch.cat([view.camera.Ks for view in views]).contiguous()
+    viewmats = torch.cat([view.camera.viewmats for view in views]).contiguous()
+    for begin in range(0, len(keys), _PIECE):
+        rows = slice(begin, begin + _PIECE)
+        _native.fuse_depth(
+            places[rows],
+            depths,
+            Ks,
+            viewmats,
+            voxel,
+            TRUNCATION,
+            warp.center.tolist(),
+            warp.radius,
+            grid.distance[rows],
+            grid.weight[rows],
+            deviation[rows],
+        )
+        done = min(begin + _PIECE, len(keys))
+        yield Progress(f"Fusing depth, voxels of {voxel:.3g}", done, len(keys))
+    if before is not None:
+        _take_over(grid, deviation, before)
+    return grid
+
+
+def _take_over(grid: Grid, deviation: Tensor, before: Grid) -> None:
+    """Distances of a grid where it has none, or contradicting ones, from another's same blocks."""
+    rows = torch.searchsorted(grid.keys, before.keys)
+    weight = grid.weight[rows]
+    trust = ((DISAGREEING - deviation[rows]) / (DISAGREEING - AGREEING)).clamp(0, 1)
+    trust = torch.where(before.weight > 0, torch.where(weight > 0, trust, 0), 1)
+    grid.distance[rows] = trust * grid.distance[rows] + (1 - trust) * before.distance
+    grid.weight[rows] = torch.where(weight > 0, weight, before.weight)
+
+
+def _halved(grid: Grid) -> Grid:
+    """The blocks of half the voxel around the surface of a grid, interpolated."""
+    places = block_places(grid.keys)
+    known = (grid.weight > 0).float()
+    values = torch.stack((grid.distance * known, known), 1)
+    padded = torch.zeros(len(places), 2, BLOCK + 1, BLOCK + 1, BLOCK + 1)
+    for offset in product((0, 1), repeat=3):
+        wanted = block_keys(places + torch.tensor(offset))
+        at = torch.searchsorted(grid.keys, wanted).clamp_max(len(places) - 1)
+        there = (grid.keys[at] == wanted).float().view(-1, 1, 1, 1, 1)
+        target = tuple(slice(BLOCK, None) if o else slice(0, BLOCK) for o in offset)
+        source = tuple(slice(0, 1) if o else slice(0, BLOCK) for o in offset)
+        padded[(..., *target)] = values[at][(..., *source)] * there
+    low = torch.where(padded[:, 1] > 0, padded[:, 0], 1).flatten(1).amin(1)
+    high = torch.where(padded[:, 1] > 0, padded[:, 0], -1).flatten(1).amax(1)
+    near = (low < 0) & (high >= 0)
+    keys, distances, weights = [], [], []
+    for rows in near.nonzero().squeeze(1).split(_PIECE):
+        fine = torch.nn.functional.interpolate(
+            padded[rows], size=2 * BLOCK + 1, mode="trilinear", align_corners=True
+        )
+        for offset in product((0, 1), repeat=3):
+            part = fine[(..., *(slice(BLOCK * o, BLOCK * (o + 1)) for o in offset))]
+            # Distances are in truncations, and the finer grid has half of it.
+            distance = (2 * part[:, 0] / part[:, 1].clamp_min(1e-6)).clamp(-1, 1)
+            weight = torch.where(part[:, 1] > 0.5, 1e-30, 0)
+            keys.append(block_keys(2 * places[rows] + torch.tensor(offset)))
+            distances.append(distance)
+            weights.append(weight)
+    if not keys:
+        empty = torch.zeros(0, BLOCK, BLOCK, BLOCK)
+        return Grid(grid.warp, grid.voxel / 2, grid.keys[:0], empty, empty)
+    key, order = torch.cat(keys).sort()
+    return Grid(
+        grid.warp, grid.voxel / 2, key, torch.cat(distances)[order], torch.cat(weights)[order]
+    )
+
+
+def _depths(view: DepthView) -> Tensor:
+    return view.depth[(view.depth > 0) & view.depth.isfinite()]
 
 
 def surface_points(view: DepthView) -> Tensor:
     """[P,3] points of the world that a view's pixels show."""
     depth = view.depth
-    rows, columns = (depth > 0).nonzero(as_tuple=True)
+    rows, columns = ((depth > 0) & depth.isfinite()).nonzero(as_tuple=True)
     z = depth[rows, columns]
     K, matrix = view.camera.Ks[0], view.camera.viewmats[0]
     x = (columns + 0.5 - K[0, 2]) / K[0, 0] * z
@@ -110,7 +203,7 @@ def choose_voxel(views: list[DepthView], warp: Warp, cells: int) -> float:
     points = torch.cat([surface_points(view) for view in views])
     if len(points) == 0:
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
-    sizes = torch.cat([view.depth[view.depth > 0] / view.camera.Ks[0, 0, 0] for view in views])
+    sizes = torch.cat([_depths(view) / view.camera.Ks[0, 0, 0] for view in views])
     step = max(1, len(points) >> 21)
     points = warp.forward(points[::step])
     low = float((sizes[::step] / warp.stretch(points)).median())
@@ -122,72 +215,22 @@ def choose_voxel(views: list[DepthView], warp: Warp, cells: int) -> float:
     return high
 
 
-def _touched(view: DepthView, warp: Warp, voxel: float) -> Tensor:
-    """Keys of the blocks within the truncation of what a view shows."""
-    points = warp.forward(surface_points(view))
-    margin = TRUNCATION * voxel
-    corners = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+def _surface_voxels(views: list[DepthView], warp: Warp, voxel: float) -> Tensor:
+    """[M,3] int64 the voxels that what the views show lies in, each once."""
     keys = []
-    for corner in corners:
-        places = ((points + margin * corner) / (BLOCK * voxel)).floor().long()
-        inside = (places.abs() < _REACH - 1).all(-1)
-        keys.append(block_keys(places[inside]).unique())
+    for view in views:
+        places = (warp.forward(surface_points(view)) / voxel).floor()
+        inside = (places.abs() < _REACH - 2 * BLOCK).all(-1)
+        keys.append(block_keys(places[inside].long()).unique())
+    found = torch.cat(keys).unique() if keys else torch.zeros(0, dtype=torch.int64)
+    return block_places(found)
+
+
+def _touched(surface: Tensor) -> Tensor:
+    """Keys of the blocks within the truncation of surface voxels [M,3]."""
+    margin = math.ceil(TRUNCATION)
+    keys = []
+    for corner in product((-margin, margin + 1), repeat=3):
+        places = (surface + torch.tensor(corner)).div(BLOCK, rounding_mode="floor")
+        keys.append(block_keys(places).unique())
     return torch.cat(keys).unique()
-
-
-@dataclass
-class _Voxels:
-    """Where the voxels of a grid are in the world."""
-
-    points: Tensor
-    """[B,512,3]."""
-    truncation: Tensor
-    """[B,512] distance at which theirs is cut, world units."""
-    reach: Tensor
-    """[B] distance from a block's middle within which a surface concerns it."""
-
-
-def _voxels(grid: Grid) -> _Voxels:
-    axis = torch.arange(BLOCK, dtype=torch.float32)
-    offsets = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).view(-1, 3)
-    warped = (block_places(grid.keys).float()[:, None] * BLOCK + offsets) * grid.voxel
-    stretch = grid.warp.stretch(warped)
-    reach = 1.3 * (BLOCK + TRUNCATION) * grid.voxel * stretch.amax(1)
-    return _Voxels(grid.warp.inverse(warped), TRUNCATION * grid.voxel * stretch, reach)
-
-
-def _integrate(grid: Grid, voxels: _Voxels, view: DepthView, times: Tensor) -> None:
-    """Add one view to all voxels that it sees in front of the surface or just behind it."""
-    K, matrix = view.camera.Ks[0], view.camera.viewmats[0]
-    height, width = view.depth.shape
-    centers = voxels.points.mean(1) @ matrix[:3, :3].T + matrix[:3, 3]
-    # Blocks that may be in the picture, and not far behind everything that it shows.
-    reach = voxels.reach
-    z = centers[:, 2].clamp_min(1e-6)
-    x = centers[:, 0] / z * K[0, 0] + K[0, 2]
-    y = centers[:, 1] / z * K[1, 1] + K[1, 2]
-    spread = 2 * reach / z * K[0, 0]
-    keep = (centers[:, 2] > -reach) & (centers[:, 2] < view.depth.max() + reach)
-    far = centers[:, 2] > 2 * reach
-    keep &= ~far | ((x > -spread) & (x < width + spread) & (y > -spread) & (y < height + spread))
-    for rows in keep.nonzero().squeeze(1).split(_PIECE):
-        point = voxels.points[rows] @ matrix[:3, :3].T + matrix[:3, 3]
-        z = point[..., 2]
-        inverse = 1 / z.clamp_min(1e-6)
-        column = (point[..., 0] * inverse * K[0, 0] + K[0, 2]).floor()
-        row = (point[..., 1] * inverse * K[1, 1] + K[1, 2]).floor()
-        inside = (z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        pixel = torch.where(inside, row * width + column, 0).long()
-        depth = view.depth.view(-1)[pixel]
-        distance = (depth - z) / voxels.truncation[rows]
-        seen = inside & (depth > 0) & (distance > -1)
-        # Errors of depth grow with its square.
-        added = torch.where(seen, 1 / depth.clamp_min(1e-6).square(), 0)
-        shape = (-1, BLOCK, BLOCK, BLOCK)
-        before = grid.weight[rows]
-        added, distance = added.view(shape), distance.clamp_max(1).view(shape)
-        total = before + added
-        mean = (grid.distance[rows] * before + distance * added) / total.clamp_min(1e-30)
-        grid.distance[rows] = torch.where(added > 0, mean, grid.distance[rows])
-        grid.weight[rows] = total
-        times[rows] = (times[rows] + (added > 0)).clamp_max(LEAST_VIEWS)

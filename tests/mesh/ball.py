@@ -46,4 +46,5 @@ def depths() -> list[DepthView]:
     """How far away they see it."""
     drawn = render_triangles(ball(), cameras(), outputs=("depth",))
     assert drawn.depth is not None
-    return [DepthView(cameras()[i : i + 1], depth) for i, depth in enumerate(drawn.depth.unbind())]
+    seen = torch.where(drawn.depth > 0, drawn.depth, torch.inf)
+    return [DepthView(cameras()[i : i + 1], depth) for i, depth in enumerate(seen.unbind())]
