@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from splatkit.cli._progress import follow
+from splatkit.mesh.options import MeshOptions
 
 if TYPE_CHECKING:
     from splatkit.mesh.pipeline import MeshMade
@@ -23,34 +24,7 @@ class Command:
     """The run folder."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT.glb")] = None
     """The file to write. Default: RUN/mesh/MODE.glb."""
-    mode: Literal["surface", "splats"] = "surface"
-    """A connected surface (for editing, physics), or loose triangles that show the scene best."""
-    preset: Literal["draft", "standard", "high"] = "standard"
-    """Effort: sets triangles, texture size and steps."""
-    triangles: int | None = None
-    """Keep about as many. Default: 20,000, 50,000 or 200,000 of a surface by preset, 30,000,
-    100,000 or 200,000 splats."""
-    colors: Literal["texture", "vertex"] | None = None
-    """Colours in a picture, which every program shows right, or at the vertices (splats always)."""
-    texture_side: int | None = None
-    """Texels a side of the texture, at most (beyond 4096 it becomes several pictures). Default:
-    1024, 2048 or 4096 by preset; never more than the photos have pixels."""
-    lods: tuple[float, ...] = ()
-    """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
-    collision: int | None = None
-    """Write a closed shape of about as many triangles, for physics: OUT_collision.glb."""
-    convex: int | None = None
-    """Divide it into at most so many convex pieces, too (in the same file)."""
-    normals: bool = False
-    """Write normals, too."""
-    tangents: bool = False
-    """Write normals and tangents, too, for materials with a normal map."""
-    time_limit: str | None = None
-    """End on time with what there is then: 90s, 10m."""
-    backend: str = "auto"
-    """Rasterizer of the Gaussians: auto, cpu, cuda, gsplat, torch_ref."""
-    seed: int = 0
-    """Of the order of photos."""
+    options: Annotated[MeshOptions, arg(name="")] = field(default_factory=MeshOptions)
     threads: int = 0
     """Threads to use; 0 takes all."""
     json: bool = False
@@ -58,27 +32,11 @@ class Command:
 
     def run(self) -> None:
         """Make the mesh, and print its figures."""
-        from splatkit.mesh.options import MeshOptions
         from splatkit.mesh.pipeline import make_mesh
         from splatkit.render import set_threads
 
-        options = MeshOptions(
-            mode=self.mode,
-            preset=self.preset,
-            triangles=self.triangles,
-            colors=self.colors,
-            texture_side=self.texture_side,
-            lods=self.lods,
-            collision=self.collision,
-            convex=self.convex,
-            normals=self.normals,
-            tangents=self.tangents,
-            time_limit=self.time_limit,
-            backend=self.backend,
-            seed=self.seed,
-        )
         set_threads(self.threads)
-        made = follow(make_mesh(self.run_folder, self.output, options))
+        made = follow(make_mesh(self.run_folder, self.output, self.options))
         if self.json:
             print(json.dumps(made.stats | {"path": str(made.path)}, indent=1))
         else:

@@ -45,31 +45,33 @@ class MeshOptions:
     """Options of making a mesh."""
 
     mode: Mode = "surface"
-    """A connected surface, or loose triangles that show the scene best."""
+    """A connected surface (for editing, physics), or loose triangles that show the scene best."""
     preset: Literal["draft", "standard", "high"] = "standard"
     """Effort: sets triangles, texture size and steps."""
     triangles: int | None = None
-    """Triangles to keep; a surface with many open edges may keep more."""
+    """Keep about as many; a surface with many open edges may keep more. Default: 20,000, 50,000 or
+    200,000 of a surface by preset, 30,000, 100,000 or 200,000 splats."""
     colors: Colors | None = None
-    """Colours in a picture, which every program shows right, or at the vertices. Surfaces have a
-    texture when None; splats always have vertex colours."""
+    """Colours in a picture, which every program shows right, or at the vertices (splats always)."""
     texture_side: int | None = None
-    """Texels a side of the texture, at most; several pictures beyond 4096. By preset when None."""
+    """Texels a side of the texture, at most (beyond 4096 it becomes several pictures). Default:
+    1024, 2048 or 4096 by preset; never more than the photos have pixels."""
     lods: tuple[float, ...] = ()
-    """Shares of the triangles of further levels of detail, each in a file of its own."""
+    """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
     collision: int | None = None
-    """Triangles, about, of a closed shape for physics in a file of its own; none when None."""
+    """Write a closed shape of about as many triangles, for physics: OUT_collision.glb."""
     convex: int | None = None
-    """Convex pieces, at most, that this shape is divided into, too; none when None."""
+    """Divide it into at most so many convex pieces, too (in the same file)."""
     normals: bool = False
     """Write normals, too."""
     tangents: bool = False
-    """Write normals and tangents, too; with a texture."""
+    """Write normals and tangents, too, for materials with a normal map."""
     time_limit: str | None = None
     """End on time with what there is then: 90s, 10m."""
     backend: str = "auto"
-    """Rasterizer of the Gaussians."""
+    """Rasterizer of the Gaussians: auto, cpu, cuda, gsplat, torch_ref."""
     seed: int = 0
+    """Of the order of photos."""
 
     def __post_init__(self) -> None:
         if self.preset not in MESH_PRESETS:

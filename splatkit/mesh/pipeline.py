@@ -287,9 +287,11 @@ def _opened(run: Path) -> tuple[Scene, Gaussians, TrainConfig]:
     )
     scene = load_scene(folder.scene)
     if len(scene.training_photos) < LEAST_CAMERAS:
+        held_out = len(scene.held_out_photos)
+        uncounted = f" (and {held_out} held out for evaluation, not counted)" if held_out else ""
         raise SplatkitError(
             f"{run}: expected at least {LEAST_CAMERAS} photos to see surfaces from, got "
-            f"{len(scene.training_photos)}"
+            f"{len(scene.training_photos)}{uncounted}; train with more photos"
         )
     gaussians = read_gaussians(folder.ply)
     if len(gaussians) == 0:

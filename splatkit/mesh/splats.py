@@ -26,7 +26,7 @@ from splatkit.train.photos import View
 class SplatSchedule:
     """How soft triangles become solid; places are shares of all steps."""
 
-    softness: float = 0.5
+    softness: float = 0.25
     """At the start."""
     softness_end: float = 0.02
     solid_from: float = 0.85
@@ -44,9 +44,9 @@ class SplatSchedule:
     three times as much."""
     half_size_until: float = 0.4
     """Photos of half the size until here."""
-    rate_places: float = 0.01
+    rate_places: float = 0.02
     """Of Adam on vertices, in units of the triangle's own size; falls to a tenth."""
-    rate_colors: float = 0.01
+    rate_colors: float = 0.02
     rate_opacities: float = 0.03
 
     def softness_at(self, share: float) -> float:

@@ -23,7 +23,7 @@ from splatkit.mesh.warp import Warp
 BLOCK = 8
 TRUNCATION = 4.0
 """Voxels."""
-LEVELS = 3
+LEVELS = 2
 """Grids from coarse to fine."""
 AGREEING, DISAGREEING = 0.5, 0.9
 """Deviations of a voxel's distances, in truncations, up to which and from which on its own grid and
@@ -167,7 +167,7 @@ def _halved(grid: Grid) -> Grid:
             part = fine[(..., *(slice(BLOCK * o, BLOCK * (o + 1)) for o in offset))]
             # Distances are in truncations, and the finer grid has half of it.
             distance = (2 * part[:, 0] / part[:, 1].clamp_min(1e-6)).clamp(-1, 1)
-            weight = torch.where(part[:, 1] > 0.5, 1e-30, 0)
+            weight = torch.where(part[:, 1] > 0.999, 1e-30, 0)
             keys.append(block_keys(2 * places[rows] + torch.tensor(offset)))
             distances.append(distance)
             weights.append(weight)

@@ -121,7 +121,9 @@ def test_two_cameras_or_nothing_to_see_are_told(tmp_path: Path, capsys) -> None:
     told["photos"] = told["photos"][:3]
     write_json(few / "scene" / "scene.json", told)
     assert main(["mesh", str(few)]) == 1
-    assert "expected at least 3 photos to see surfaces from, got 2" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "expected at least 3 photos to see surfaces from, got 2" in told
+    assert "(and 1 held out for evaluation, not counted)" in told
     faint = ball_over_floor()
     faint = Gaussians(
         faint.means, faint.quats, faint.log_scales, faint.logit_opacities - 9, faint.sh

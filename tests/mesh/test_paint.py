@@ -8,6 +8,7 @@ import torch
 from splatkit.core import Triangles, drain
 from splatkit.core.sheets import sheet_count
 from splatkit.io import mesh_glb
+from splatkit.mesh.lookup import look_up
 from splatkit.mesh.paint import painted
 from splatkit.render import render_triangles
 from splatkit.train.metrics import psnr
@@ -77,6 +78,26 @@ def test_a_texture_of_several_sheets_is_painted_and_comes_back(tmp_path: Path) -
     again = mesh_glb.read(tmp_path / "a.glb")
     assert sheet_count(again) == number
     assert mean_psnr(again) == pytest.approx(mean_psnr(done), abs=0.05)
+
+
+def test_what_a_view_reads_of_a_texture_is_what_is_drawn() -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    from splatkit.mesh.atlas import unwrapped
+
+    mesh = unwrapped(Triangles(ball(3).vertices, ball(3).faces), 128)
+    assert mesh.texture is not None
+    generator = torch.Generator().manual_seed(0)
+    mesh.texture = torch.rand(mesh.texture.shape, generator=generator)
+    view, background = photos()[2], torch.tensor([0.2, 0.4, 0.6])
+    lookup = look_up(mesh, view, 2)
+    drawn = render_triangles(mesh, view.camera, background=background, supersample=2)
+    colors = mesh.texture.view(-1, 3)[lookup.texels]
+    assert drawn.rgb is not None
+    torch.testing.assert_close(lookup.picture(colors, background), drawn.rgb, atol=2e-5, rtol=0)
+    assert len(lookup.texels) < 0.8 * mesh.texture[..., 0].numel()
+    # Every sample's shares add up to one.
+    total = lookup.spread(torch.ones(len(lookup.hit), 1)).sum()
+    assert float(total) == pytest.approx(int(lookup.hit.sum()), rel=1e-4)
 
 
 def test_time_can_run_out() -> None:

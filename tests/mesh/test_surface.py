@@ -15,6 +15,7 @@ from splatkit.mesh.clean import (
 from splatkit.mesh.isosurface import extract
 from splatkit.mesh.tsdf import Grid, block_keys, block_places, choose_voxel, fuse
 from splatkit.mesh.warp import Warp, warp_of
+from splatkit.render import render_triangles
 from tests.mesh.ball import RADIUS, ball, cameras, depths
 
 VOXEL = 0.05
@@ -75,6 +76,60 @@ def test_the_voxel_follows_the_number_of_cells() -> None:
     assert 1.6 < coarse / fine < 2.6
     # One pixel shows 2 / 70 of the unit.
     assert 0.025 < choose_voxel(depths(), STILL, 10**9) < 0.05
+
+
+def test_a_voxel_holds_the_mean_of_what_views_say() -> None:
+    views = depths()[:2]
+    views[1].depth[:, 20:30] = 0
+    grid = drain(fuse(views, STILL, VOXEL))
+    block = torch.searchsorted(grid.keys, block_keys(torch.tensor([0, 0, -3])))
+    inner = torch.arange(8)
+    offsets = torch.stack(torch.meshgrid(inner, inner, inner, indexing="ij"), -1)
+    points = (block_places(grid.keys[block]) * 8 + offsets) * VOXEL
+    total, weight = torch.zeros(8, 8, 8), torch.zeros(8, 8, 8)
+    for view in views:
+        matrix, K = view.camera.viewmats[0], view.camera.Ks[0]
+        place = (points @ matrix[:3, :3].T + matrix[:3, 3]) @ K.T
+        column, row = (place[..., k] / place[..., 2] for k in (0, 1))
+        depth = view.depth[row.long().clamp(0, 47), column.long().clamp(0, 63)]
+        distance = (depth - place[..., 2]) / (4 * VOXEL)
+        seen = (column >= 0) & (column < 64) & (row >= 0) & (row < 48)
+        seen &= (depth > 0) & (distance > -1)
+        far = torch.where(depth.isfinite(), depth, place[..., 2])
+        share = torch.where(seen, far**-2, 0)
+        total += share * distance.clamp_max(1)
+        weight += share
+    sure = weight > 0
+    assert sure.float().mean() > 0.3
+    torch.testing.assert_close(grid.weight[block][sure], weight[sure], rtol=1e-4, atol=1e-6)
+    error = (grid.distance[block] - total / weight.clamp_min(1e-9)).abs()[sure]
+    # Where the two contradict one another, the coarser grid has a word, too.
+    assert error.quantile(0.8) < 1e-3
+
+
+def test_what_is_empty_in_a_picture_is_free() -> None:
+    views = depths()
+    ghost = views[0].depth.clone()
+    ghost[5:9, 5:9] = 2.5
+    views[0].depth = ghost
+    grid = drain(fuse(views, STILL, VOXEL))
+    whole = without_crumbs(Triangles(*extract(grid)), 1e-3)
+    assert whole.vertices.norm(dim=-1).max() < RADIUS + 2 * VOXEL
+
+
+def test_depths_that_disagree_leave_fewer_holes(monkeypatch) -> None:
+    views = depths()
+    generator = torch.Generator().manual_seed(0)
+    for view in views:
+        view.depth += 0.25 * torch.randn(view.depth.shape, generator=generator)
+    open_pixels = []
+    for levels in (1, 2):
+        monkeypatch.setattr("splatkit.mesh.tsdf.LEVELS", levels)
+        mesh = Triangles(*extract(drain(fuse(views, STILL, VOXEL))))
+        drawn = render_triangles(mesh, cameras())
+        solid = torch.stack([view.depth.isfinite() for view in views])
+        open_pixels.append(int((solid & (drawn.alpha < 0.5)).sum()))
+    assert open_pixels[0] > 2 * open_pixels[1]
 
 
 def test_nothing_seen_is_said() -> None:
