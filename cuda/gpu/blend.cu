@@ -26,6 +26,10 @@ constexpr int PIXELS = SK_BLEND_PIXELS;
 constexpr int THREADS = TILE_PIXELS / PIXELS;
 constexpr int BATCH = THREADS < 256 ? THREADS : 256;
 static_assert(TILE_PIXELS % (PIXELS * WARP) == 0 && THREADS <= 1024);
+// Blocks a processor shall hold where a thread keeps more than colours. Left to itself the compiler
+// makes room for more, and spills.
+constexpr int WANTED_REGISTERS = SK_TOP_K > 4 ? 255 : VALUES == 16 ? 128 : 80;
+constexpr int FITTING = 65536 / (THREADS * WANTED_REGISTERS), BLOCKS = FITTING ? FITTING : 1;
 
 // Statistics of what the warp has just blended of one Gaussian.
 SK_DEVICE void add_weights(const BlendParams &p, int gaussian, float sum, float peak, int count) {
@@ -122,7 +126,11 @@ SK_DEVICE void write_pixel(const BlendParams &p, const TilePlace &t, const Pixel
 
 }  // namespace SK_ISA
 
+#if SK_VALUES == 3 && !SK_MEDIAN && !SK_WEIGHTS && !SK_TOP_K && !SK_GRADIENT
 SK_GLOBAL(THREADS) blend(const BlendParams p) {
+#else
+SK_GLOBAL(THREADS, BLOCKS) blend(const BlendParams p) {
+#endif
   __shared__ StagedSplats<BATCH> staged;
 #if SK_MEDIAN
   __shared__ float depths[BATCH];

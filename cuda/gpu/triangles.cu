@@ -9,7 +9,10 @@
 
 namespace splatkit {
 
-SK_GLOBAL(TRIANGLE_THREADS, 3) triangle_blend(const TriangleBlendParams p) {
+// Blocks a processor shall hold: registers are dealt out accordingly.
+constexpr int DRAW_BLOCKS = ATTRIBUTES > 5 ? 2 : 3;
+
+SK_GLOBAL(TRIANGLE_THREADS, DRAW_BLOCKS) triangle_blend(const TriangleBlendParams p) {
   __shared__ DrawnTriangle staged[FACES];
   __shared__ unsigned numbers[FACES];
   const TilePlace t = tile_place(p, blockIdx.x);

@@ -43,8 +43,6 @@ COLD = {
     "triangle_bin", "triangle_gather", "triangle_view_adj",
 }  # fmt: skip
 """Kernels that may spill: they run seldom, or over little."""
-MANY_TOP = 4
-"""Above so many Gaussians a pixel, each pixel's list may spill: it is asked for one picture."""
 _ENTRY = re.compile(
     r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores, (\d+) bytes spill loads"
     r".*?Used (\d+) registers(?:[^\n]*?, (\d+) bytes smem)?",
@@ -77,11 +75,6 @@ class Cost:
     """Bytes a block."""
     spilled: int
     """Bytes a thread stores and loads because registers ran out."""
-
-    @property
-    def hot(self) -> bool:
-        """Whether a spill is a failure."""
-        return self.kernel not in COLD and dict(self.options).get("SK_TOP_K", 0) <= MANY_TOP
 
 
 def compiler_says(file: str, options: Options, architecture: int) -> str:
@@ -208,7 +201,7 @@ def main(arguments: Arguments) -> int:
         for found, said in pool.map(lambda one: inspect(*one), work):
             costs += found
             warnings += said
-    spilling = [cost for cost in costs if cost.spilled and cost.hot]
+    spilling = [cost for cost in costs if cost.spilled and cost.kernel not in COLD]
     if arguments.json:
         told = {"nvrtc": nvrtc_version(), "kernels": [asdict(c) for c in costs]}
         print(json.dumps(told | {"warnings": warnings}))
