@@ -87,8 +87,7 @@ class TrainConfig:
     model: Path | None = None
     """COLMAP model folder of these photos; else they are placed."""
     time_limit: str | None = None
-    """For training alone (cameras are found before, photos compared after): 90s, 10m, 1.5h. It ends
-    on time with a finished schedule."""
+    """For training alone, which ends on time with a finished schedule: 90s, 10m, 1.5h."""
     memory_budget: str | None = None
     """Memory to stay within: 800M, 4G."""
     exposure: Literal["same", "varies"] = "same"
