@@ -56,8 +56,7 @@ bool concerns(const FusionView &v, float deepest, const Block &block) {
   if (c[2] < 2 * block.reach) return true;
   const float x = v.K[0] * c[0] / c[2] + v.K[2], y = v.K[4] * c[1] / c[2] + v.K[5];
   const float spread = 2 * block.reach / c[2] * std::max(v.K[0], v.K[4]);
-  return x > -spread && x < (float)v.width + spread && y > -spread &&
-         y < (float)v.height + spread;
+  return x > -spread && x < (float)v.width + spread && y > -spread && y < (float)v.height + spread;
 }
 
 void add_view(const FusionView &v, Block &block) {

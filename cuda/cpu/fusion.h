@@ -10,8 +10,8 @@ constexpr int FUSION_BLOCK = 8;
 struct FusionView {
   const float *depth;  // [height,width] camera z; infinite: nothing is there; 0: not known
   int width, height;
-  float K[9];           // row by row
-  float viewmat[12];    // the first three rows
+  float K[9];         // row by row
+  float viewmat[12];  // the first three rows
 };
 
 struct FusionArguments {
