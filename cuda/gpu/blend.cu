@@ -29,7 +29,8 @@ static_assert(TILE_PIXELS % (PIXELS * WARP) == 0 && THREADS <= 1024);
 // Blocks a processor shall hold where a thread keeps more than colours. Left to itself the compiler
 // makes room for more, and spills.
 constexpr int WANTED_REGISTERS = SK_TOP_K > 4 ? 255 : VALUES == 16 ? 128 : 80;
-constexpr int FITTING = 65536 / (THREADS * WANTED_REGISTERS), BLOCKS = FITTING ? FITTING : 1;
+constexpr int FITTING = 65536 / (THREADS * WANTED_REGISTERS);
+[[maybe_unused]] constexpr int BLOCKS = FITTING ? FITTING : 1;
 
 // Statistics of what the warp has just blended of one Gaussian.
 SK_DEVICE void add_weights(const BlendParams &p, int gaussian, float sum, float peak, int count) {
