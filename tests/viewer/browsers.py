@@ -120,6 +120,11 @@ class FakeBrowser:
                         return np.asarray(image)
         raise TimeoutError(f"no picture within {seconds} s")
 
+    def seen(self) -> np.ndarray:
+        """The picture [H,W,3] that came last, whoever read its message."""
+        data = self.told["BackgroundImageMessage"]["rgb_data"]
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
     def next_picture(self, seconds: float) -> tuple[tuple[int, int], int]:
         """Width and height of the next picture, and the bytes that came with it."""
         end = time.monotonic() + seconds
