@@ -23,12 +23,12 @@ lint:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m pyright
-	$(PYTHON) -m clang_format --dry-run --Werror $(NATIVE)
+	$(dir $(PYTHON))clang-format --dry-run --Werror $(NATIVE)
 
 format:
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
-	$(PYTHON) -m clang_format -i $(NATIVE)
+	$(dir $(PYTHON))clang-format -i $(NATIVE)
 
 wheel:
 	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist .

@@ -17,17 +17,12 @@ SplatSteps steps_of(const Array<const float, 1> &step, const Array<const float, 
 }
 
 void bind_pack(Array<const float, 2> means, Array<const float, 2> quats,
-               Array<const float, 2> log_scales, Array<const float, 1> logit_opacities, Array<const float, 2> colors,
-               Array<const float, 1> step, Array<const float, 1> offset,
-               Array<uint8_t, 2> records) {
-  const PackSplats a = {means.data(),
-                        quats.data(),
-                        log_scales.data(),
-                        logit_opacities.data(),
-                        colors.data(),
-                        (int64_t)means.shape(0),
-                        steps_of(step, offset),
-                        records.data()};
+               Array<const float, 2> log_scales, Array<const float, 1> logit_opacities,
+               Array<const float, 2> colors, Array<const float, 1> step,
+               Array<const float, 1> offset, Array<uint8_t, 2> records) {
+  const PackSplats a = {means.data(),           quats.data(),  log_scales.data(),
+                        logit_opacities.data(), colors.data(), (int64_t)means.shape(0),
+                        steps_of(step, offset), records.data()};
   nb::gil_scoped_release release;
   pack_splats(a);
 }

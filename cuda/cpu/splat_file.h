@@ -46,6 +46,6 @@ void unpack_splats(const UnpackSplats &a);
 // Gaussians begin..end.
 SK_KERNEL(splat_keys, (const PackSplats &a, int64_t begin, int64_t end, uint16_t *keys));
 // places: of each key, where the next record goes, and moved on.
-SK_KERNEL(pack_splat_rows, (const PackSplats &a, int64_t begin, int64_t end, const uint16_t *keys,
-                            int64_t *places));
+SK_KERNEL(pack_splat_rows,
+          (const PackSplats &a, int64_t begin, int64_t end, const uint16_t *keys, int64_t *places));
 SK_KERNEL(unpack_splat_rows, (const UnpackSplats &a, int64_t begin, int64_t end));
