@@ -1,7 +1,8 @@
-"""One line of a scorecard."""
+"""One line of a scorecard, and how a bench prints its lines."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -20,3 +21,13 @@ def figure(
     """
     passed = value is not None and (goal is None or sign * value >= sign * goal)
     return {"id": name, "value": value, "unit": unit, "goal": goal, "pass": passed, "how": how}
+
+
+def print_figures(figures: list[dict[str, Any]], machine: str, as_json: bool) -> None:
+    """Print figures below the machine that they were taken on, or all as one JSON document."""
+    if as_json:
+        print(json.dumps({"machine": machine, "figures": figures}, indent=1))
+        return
+    print(machine)
+    for line in figures:
+        print(f"{line['id']}: {line['value']:.2f} {line['unit']} ({line['how']})")

@@ -9,14 +9,13 @@ none of another follows.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from figure import figure
+from figure import figure, print_figures
 from machine import measure_machine
 from opengl import OpenGLMesh
 
@@ -75,13 +74,7 @@ def _frames(drawing: OpenGLMesh, cameras: Cameras, seconds: float) -> int:
 
 def main(options: Options) -> None:
     """Measure and print."""
-    figures, machine = fps_figures(options), str(measure_machine())
-    if options.json:
-        print(json.dumps({"machine": machine, "figures": figures}, indent=1))
-        return
-    print(machine)
-    for line in figures:
-        print(f"{line['id']}: {line['value']:.1f} {line['unit']} ({line['how']})")
+    print_figures(fps_figures(options), str(measure_machine()), options.json)
 
 
 if __name__ == "__main__":

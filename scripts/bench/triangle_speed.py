@@ -9,7 +9,6 @@ loop (plain_triangles.cpp) is compiled with -O3 for this machine. All three have
 from __future__ import annotations
 
 import ctypes
-import json
 import shutil
 import subprocess
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 
 import torch
 import tyro
-from figure import figure
+from figure import figure, print_figures
 from machine import measure_machine
 from opengl import OpenGLMesh
 
@@ -173,14 +172,7 @@ def _opengl_figures(
 
 def main(options: Options) -> None:
     """Measure and print."""
-    figures = speed_figures(options)
-    machine = str(measure_machine())
-    if options.json:
-        print(json.dumps({"machine": machine, "figures": figures}, indent=1))
-        return
-    print(machine)
-    for line in figures:
-        print(f"{line['id']}: {line['value']:.2f} {line['unit']} ({line['how']})")
+    print_figures(speed_figures(options), str(measure_machine()), options.json)
 
 
 if __name__ == "__main__":

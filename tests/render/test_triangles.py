@@ -16,6 +16,7 @@ from tests.render.cases import Result, relative_l2
 from tests.render.triangle_cases import (
     CASES,
     TriangleCase,
+    assert_floats_agree,
     cameras_around,
     octahedra,
     random_triangles,
@@ -60,16 +61,7 @@ def test_images_and_gradients_in_double(case: TriangleCase) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_floats(case: TriangleCase, isa: str) -> None:
     expected, got = reference(case), run(case, "cpu", torch.float32)
-    for name, image in got.images.items():
-        difference = (image - expected.images[name]).abs()
-        if name in ("ids", "weight_count"):
-            # An edge or threshold may fall on the other side, at next to no pixel.
-            assert int((difference > 0).sum()) <= 2e-3 * difference.numel(), name
-        else:
-            wrong = difference > 2e-5 * (1 + expected.images[name].abs())
-            assert int(wrong.sum()) <= 2e-3 * wrong.numel(), name
-    for name, gradient in got.gradients.items():
-        assert relative_l2(gradient, expected.gradients[name]) < 2e-3, name
+    assert_floats_agree(got, expected)
 
 
 @pytest.mark.parametrize("softness", [0.0, 0.05, 0.3, 1.0])

@@ -11,9 +11,16 @@ import torch
 from splatkit.core import SplatkitError, Triangles
 from splatkit.render import render_triangles
 from splatkit.render.backends.cuda import CudaBackend
-from tests.render.cases import Result, relative_l2
+from tests.render.cases import Result
 from tests.render.pretended import GPU, pretended_gpu
-from tests.render.triangle_cases import CASES, TriangleCase, cameras_around, random_triangles, run
+from tests.render.triangle_cases import (
+    CASES,
+    TriangleCase,
+    assert_floats_agree,
+    cameras_around,
+    random_triangles,
+    run,
+)
 from tests.simt.driver import SimtDriver
 
 QUICK = ("pyramids", "nearly solid", "solid, shared vertices", "cameras among the triangles",
@@ -29,15 +36,7 @@ def reference(case: TriangleCase) -> Result:
 def compare(case: TriangleCase, driver: SimtDriver) -> None:
     expected, got = reference(case), run(case, CudaBackend(driver), torch.float32)
     assert set(got.images) == set(expected.images)
-    for name, image in got.images.items():
-        difference = (image - expected.images[name]).abs()
-        if name in ("ids", "weight_count"):
-            assert int((difference > 0).sum()) <= 2e-3 * difference.numel(), name
-        else:
-            wrong = difference > 2e-5 * (1 + expected.images[name].abs())
-            assert int(wrong.sum()) <= 2e-3 * wrong.numel(), name
-    for name, gradient in got.gradients.items():
-        assert relative_l2(gradient, expected.gradients[name]) < 2e-3, name
+    assert_floats_agree(got, expected)
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -3,22 +3,16 @@
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from tests.train.bench_scripts import bench_script
 from tests.train.test_trainer import FAST
-
-BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 
 
 @pytest.fixture
 def recipe(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCH))
-    sys.modules.pop("recipe", None)
-    import recipe
-
-    return recipe
+    return bench_script(monkeypatch, "recipe")
 
 
 def test_every_ablation_changes_the_default(recipe):

@@ -1,24 +1,16 @@
 """Where the error of held-out photos stands: which pixels training photos show."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from splatkit.core import Cameras, intrinsics
 from splatkit.core.transforms import look_at
-
-BENCH = Path(__file__).parents[2] / "scripts" / "bench"
+from tests.train.bench_scripts import bench_script
 
 
 @pytest.fixture
 def bench(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCH))
-    sys.modules.pop("unseen", None)
-    import unseen
-
-    return unseen
+    return bench_script(monkeypatch, "unseen")
 
 
 def camera_at(x):
