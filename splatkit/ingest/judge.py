@@ -27,6 +27,7 @@ MIN_AGREEING = 15
 """Fewer matches that agree would agree by chance."""
 MIN_POINTS = 10
 """Points that a photo must see: with fewer its place is a guess."""
+TOO_FEW_POINTS = "sees too few points that other photos see"
 TOO_FEW_MATCHES = "too few matches with other photos"
 CONTRADICTED = "its matches contradict the position that was found"
 
@@ -75,7 +76,7 @@ def judge(model: ColmapModel, pairs: list[Pair]) -> Verdict:
     doubted: dict[str, str] = {}
     for name, image in list(placed.items()):
         if len(model.points) and len(image.point_ids) < MIN_POINTS:
-            doubted[name] = "sees too few points that other photos see"
+            doubted[name] = TOO_FEW_POINTS
             del placed[name]
     while placed:
         agree, strict, total = (dict.fromkeys(placed, 0) for _ in range(3))
@@ -95,6 +96,15 @@ def judge(model: ColmapModel, pairs: list[Pair]) -> Verdict:
         doubted[worst] = TOO_FEW_MATCHES if total[worst] < 2 * MIN_AGREEING else CONTRADICTED
         del placed[worst]
     return Verdict(frozenset(), doubted, 0, {})
+
+
+def guessed_photos(model: ColmapModel) -> set[str]:
+    """Photos of somebody else's model whose places are guesses, by the points that they see.
+
+    None where that says nothing: in models of cameras that were known before the points were.
+    """
+    guessed = {image.name for image in model.images if len(image.point_ids) < MIN_POINTS}
+    return guessed if 2 * len(guessed) < len(model.images) else set()
 
 
 def without(model: ColmapModel, dropped: Collection[str]) -> ColmapModel:

@@ -7,13 +7,14 @@ cameras, a ``Posed`` photo for each of them in the frame of the input.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from splatkit.core import SplatkitError, UsageError
 from splatkit.ingest.config import IngestConfig
+from splatkit.ingest.judge import TOO_FEW_POINTS, guessed_photos
 from splatkit.io.colmap import ColmapModel, find_model, read_model
 from splatkit.io.images import list_images
 from splatkit.io.lenses import Lens
@@ -169,6 +170,11 @@ def _colmap_source(folder: Path, model_folder: Path) -> Source:
             f"{model_folder}: none of its {len(model.images)} photos is among the {len(names)} in "
             f"{folder}; put the photos that the model names there"
         )
+    guessed = guessed_photos(model)
+    if guessed:
+        sure = replace(model, images=[i for i in model.images if i.name not in guessed])
+        left = cameras_of_model(sure, folder, names, TOO_FEW_POINTS)
+        cameras = replace(left, missing=left.missing | cameras.missing)
     return Source("COLMAP model", folder, names, cameras=cameras)
 
 

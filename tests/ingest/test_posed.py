@@ -21,7 +21,8 @@ def opengl(pose):
     return np.linalg.inv(np.diag([1.0, -1, -1, 1]) @ pose).tolist()
 
 
-def write_colmap(folder, poses, k1=0.0, names=None):
+def write_colmap(folder, poses, k1=0.0, names=None, seen=None):
+    """A model of a corner; ``seen`` tells how many points each photo sees, 1 where not given."""
     folder.mkdir(parents=True)
     width, height = SIZE
     (folder / "cameras.txt").write_text(
@@ -32,7 +33,8 @@ def write_colmap(folder, poses, k1=0.0, names=None):
         quat = quat_from_rotation(torch.tensor(pose[:3, :3])).tolist()
         numbers = " ".join(repr(float(v)) for v in (*quat, *pose[:3, 3]))
         name = names[i] if names else f"{i:02d}.jpg"
-        lines.append(f"{i + 1} {numbers} 1 {name}\n{width / 2} {height / 2} 1\n")
+        points = f"{width / 2} {height / 2} 1 " * (seen[i] if seen else 1)
+        lines.append(f"{i + 1} {numbers} 1 {name}\n{points}\n")
     (folder / "images.txt").write_text("".join(lines))
     corners = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 0.5)]
     (folder / "points3D.txt").write_text(
@@ -81,6 +83,25 @@ def test_colmap_project_with_distortion(tmp_path):
     shifted = np.abs(seen - truth[np.clip(rows + 2, 0, SIZE[1] - 1)][:, columns])[inside]
     assert difference.mean() < 6
     assert shifted.mean() > 2 * difference.mean()
+
+
+def test_a_photo_whose_place_in_a_colmap_model_is_a_guess_is_left_out(tmp_path):
+    poses = write_photos(tmp_path / "p" / "images", 5)
+    seen = [40, 12, 4, 300, 21]
+    write_colmap(tmp_path / "p" / "sparse" / "0", poses, seen=seen)
+    events = ingest(tmp_path / "p", tmp_path / "out", IngestConfig(test_every=0))
+    scene = load_scene(drain(events))
+    assert [photo.name for photo in scene.photos] == ["00.jpg", "01.jpg", "03.jpg", "04.jpg"]
+    assert scene.missing == {"02.jpg": "sees too few points that other photos see"}
+    assert len(scene.points) == 8
+
+
+def test_cameras_that_were_known_before_the_points_are_believed(tmp_path):
+    poses = write_photos(tmp_path / "p" / "images", 5)
+    write_colmap(tmp_path / "p" / "sparse" / "0", poses, seen=[0, 40, 0, 3, 12])
+    scene = load_scene(drain(ingest(tmp_path / "p", tmp_path / "out")))
+    assert len(scene.photos) == 5
+    assert scene.missing == {}
 
 
 def test_points_project_to_the_same_place_in_world_and_source(tmp_path):
