@@ -77,6 +77,7 @@ def come_and_go(port: int, scene: str, seed: int, ended: threading.Event, told: 
         except Exception as error:
             with told.lock:
                 told.failures.append(f"{type(error).__name__}: {error}")
+                print(f"  {told.failures[-1]}", flush=True)
         time.sleep(chance.random() * 2)
 
 
@@ -137,8 +138,6 @@ def main() -> None:
     third = max(1, len(judged) // 3)
     growth = float(np.median(judged[-third:]) / np.median(judged[:third]) - 1)
     print(f"memory grew by {growth:.1%} (at most {MOST_GROWTH:.0%}), {len(told.failures)} failures")
-    for failure in told.failures[:5]:
-        print(f"  {failure}")
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     sys.exit(0 if growth <= MOST_GROWTH and not told.failures else 1)

@@ -42,6 +42,8 @@ COUNT = 100_000
 CLIENTS = (1, 4, 16)
 SECONDS = 8.0
 """Of movement that is measured, for each setting."""
+ANSWERS, SILENCE = 15, 0.6
+"""Moves after a rest, of which the answers are timed; no picture for so many seconds is a rest."""
 SLOW_BITS, SLOW_TRIP = 5e6, 0.15
 PATIENCE = 120.0
 
@@ -53,13 +55,14 @@ class Measured:
     name: str
     clients: int
     median_ms: float
+    """From a move after a rest to the first picture."""
     p95_ms: float
     frames_per_second: float
     """Of each client, while it moves."""
     bytes_per_second: float
-    """Of each client."""
+    """Of each client, while it moves."""
     sharp_ms: float
-    """Median time from the last move to the full-size picture."""
+    """Median time from such a move to the full-size picture."""
     cpu_ms: float
     """Processor time of the server for each picture, all cores together; NaN where the system
     does not tell. Unlike the others it means something on a machine that does other work, too."""
@@ -121,32 +124,44 @@ class Walker:
     def __init__(self, port: int, scene: str, number: int) -> None:
         self.browser = FakeBrowser(port, WIDTH, HEIGHT, scene)
         self.views = orbit(4000, number * 0.37)
+        self.index = 0
         self.waits: list[float] = []
         self.sharp: list[float] = []
-        self.bytes = 0
+        self.pictures = self.bytes = 0
         self.seconds = 1.0
 
     def run(self, seconds: float) -> None:
-        """Move as soon as the last move was answered; rest now and then until it is sharp."""
-        end, index, busy = time.monotonic() + seconds, 0, 0.0
-        while time.monotonic() < end or index < 5:
-            began = time.monotonic()
-            for _ in range(40):
-                index += 1
-                sent = time.monotonic()
-                at = index % len(self.views)
-                self.browser.look(self.views[at : at + 1])
-                self.bytes += self.browser.next_picture(PATIENCE)[1]
-                self.waits.append(time.monotonic() - sent)
-                if time.monotonic() > end and index >= 5:
-                    break
-            busy += time.monotonic() - began
-            rested = time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                while self.browser.next_picture(2.0)[0] != (WIDTH, HEIGHT):
-                    pass
-                self.sharp.append(time.monotonic() - rested)
-        self.seconds = busy
+        """Move without a pause, each time as soon as a picture comes; then move and rest in turn.
+
+        While it moves, a picture over a slow line may still be of a move before: only after a rest
+        the first one is known to be the answer.
+        """
+        began = time.monotonic()
+        while time.monotonic() < began + seconds or self.pictures < 5:
+            self.step()
+            self.bytes += self.browser.next_picture(PATIENCE)[1]
+            self.pictures += 1
+        self.seconds = time.monotonic() - began
+        for _ in range(ANSWERS):
+            self.rest()
+            sent = time.monotonic()
+            self.step()
+            size = self.browser.next_picture(PATIENCE)[0]
+            self.waits.append(time.monotonic() - sent)
+            while size != (WIDTH, HEIGHT):
+                size = self.browser.next_picture(PATIENCE)[0]
+            self.sharp.append(time.monotonic() - sent)
+
+    def step(self) -> None:
+        """The next view of the way round."""
+        self.index = (self.index + 1) % len(self.views)
+        self.browser.look(self.views[self.index : self.index + 1])
+
+    def rest(self) -> None:
+        """Until no picture comes any more."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.browser.next_picture(SILENCE)
 
 
 def cpu_seconds(process: int) -> float:
@@ -170,19 +185,20 @@ def measure(
     for thread in threads:
         thread.join()
     spent = cpu_seconds(process) - before
+    pictures = sum(walker.pictures + 2 * ANSWERS for walker in walkers)
     for walker in walkers:
         walker.browser.close()
     waits = np.concatenate([walker.waits for walker in walkers]) * 1000
-    sharp = [value for walker in walkers for value in walker.sharp]
+    sharp = np.concatenate([walker.sharp for walker in walkers]) * 1000
     return Measured(
         name,
         clients,
         float(np.median(waits)),
         float(np.quantile(waits, 0.95)),
-        float(np.mean([len(walker.waits) / walker.seconds for walker in walkers])),
+        float(np.mean([walker.pictures / walker.seconds for walker in walkers])),
         float(np.mean([walker.bytes / walker.seconds for walker in walkers])),
-        1000 * float(np.median(sharp)) if sharp else math.nan,
-        1000 * spent / (len(waits) + len(sharp)),
+        float(np.median(sharp)),
+        1000 * spent / pictures,
     )
 
 

@@ -97,10 +97,28 @@ def _load(path: Path) -> Gaussians:
     try:
         with path.open("rb") as stream:
             names = _header(path, stream)
-            parts = [_gaussians(names, rows) for rows in _rows(path, stream, len(names))]
+            bases = count_from_degree(_degree(names))
+            whole = packing.room_for(_most_rows(stream, len(names)), bases)
+            whole.extra = {name: torch.empty(len(whole)) for name in _extra_names(names)}
+            done = 0
+            for rows in _rows(path, stream, len(names)):
+                place = slice(done, done + len(rows))
+                _fill(whole[place], names, rows)
+                done = place.stop
     except OSError as error:
         raise SplatkitError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return Gaussians.concatenate(parts or [_gaussians(names, np.empty((0, len(names)), "f4"))])
+    return whole[:done]
+
+
+def _most_rows(stream: IO[bytes], width: int) -> int:
+    """How many rows of so many numbers can follow; the stream stays where it is."""
+    start, lines, size = stream.tell(), 1, 0
+    while text := stream.read(_BLOCK_BYTES):
+        lines += text.count(b"\n")
+        size += len(text)
+    stream.seek(start)
+    # A number is a digit and a separator at least: empty lines are given no room.
+    return min(lines, (size + 1) // (2 * width))
 
 
 def _header(path: Path, stream: IO[bytes]) -> list[str]:
@@ -155,20 +173,28 @@ def _rows(path: Path, stream: IO[bytes], width: int) -> Iterator[Floats]:
         yield rows
 
 
-def _gaussians(names: list[str], rows: Floats) -> Gaussians:
+def _degree(names: list[str]) -> int:
+    return next(d for d in range(MAX_DEGREE, -1, -1) if set(_rest_names(d)) <= set(names))
+
+
+def _extra_names(names: list[str]) -> list[str]:
+    used = {*_REQUIRED, *_rest_names(_degree(names)), *_PASSED_OVER}
+    return [name for name in names if name not in used]
+
+
+def _fill(gaussians: Gaussians, names: list[str], rows: Floats) -> None:
+    """Put [n, columns] into n Gaussians, which are views of a larger set."""
     places = {name: place for place, name in enumerate(names)}
 
     def take(wanted: tuple[str, ...]) -> Tensor:
         return torch.from_numpy(rows[:, [places[name] for name in wanted]])
 
-    degree = next(d for d in range(MAX_DEGREE, -1, -1) if set(_rest_names(d)) <= set(names))
-    rest = take(_rest_names(degree)).view(len(rows), 3, count_from_degree(degree) - 1).mT
-    used = {*_REQUIRED, *_rest_names(degree), *_PASSED_OVER}
-    return Gaussians(
-        means=take(_MEANS),
-        quats=take(_QUATS),
-        log_scales=take(_SCALES),
-        logit_opacities=take(("opacity",))[:, 0],
-        sh=torch.cat((take(_DC)[:, None], rest), 1),
-        extra={name: take((name,))[:, 0] for name in names if name not in used},
-    )
+    gaussians.means[:] = take(_MEANS)
+    gaussians.quats[:] = take(_QUATS)
+    gaussians.log_scales[:] = take(_SCALES)
+    gaussians.logit_opacities[:] = take(("opacity",))[:, 0]
+    gaussians.sh[:, 0] = take(_DC)
+    rest = take(_rest_names(gaussians.sh_degree))
+    gaussians.sh[:, 1:] = rest.view(len(rows), 3, gaussians.sh.shape[1] - 1).mT
+    for name, values in gaussians.extra.items():
+        values[:] = take((name,))[:, 0]

@@ -27,9 +27,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -63,10 +66,15 @@ _READER = Path(__file__).with_name("_usd_reader.py")
 _AXES = {"Y": "RUB", "Z": "RFU"}
 _STORED_FROM_WORLD = world_from_axes(_AXES["Z"]).mT
 _SCENE, _FIELD, _COLLISION = "/Scene", "/Scene/Gaussians", "/Scene/Collision"
-_MAX_PACKAGE_BYTES = 1 << 32
+_MAX_PACKAGE_BYTES = 1 << 31
 _SECONDS, _SECONDS_PER_BYTE = 120, 1e-6
 """Reading may take so long; the library needs a hundredth of it."""
 _EXTENT_SIGMAS = 3
+_LAYER_NAME = "scene.usdc"
+_ZIP_HEADER_BYTES, _ALIGNMENT = 30, 64
+"""Of a zip's entry without its name; and where the format wants the data of one to begin."""
+_PADDING = 0x1986
+"""Kind of the header field that OpenUSD pads with."""
 
 
 def read(path: Path) -> Gaussians:
@@ -88,7 +96,7 @@ def write(gaussians: Gaussians, path: Path, *, collision: Triangles | None = Non
         collision: a closed mesh for physics, if any.
 
     Raises:
-        SplatkitError: usd-core is not installed, or a ``.usdz`` would be 4 GiB or more.
+        SplatkitError: usd-core is not installed, or a ``.usdz`` would be 2 GiB or more.
     """
     _check_library(path)
     gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=MAX_DEGREE)
@@ -226,19 +234,26 @@ def _write_package(
     gaussians: Gaussians, collision: Triangles | None, temporary: Path, path: Path
 ) -> None:
     """Write a ``.usdz``: a layer as its first and only file, aligned as the format wants."""
-    Sdf = _library("Sdf")
     inner = temporary.with_suffix(".usdc")
     try:
         _write_layer(gaussians, collision, inner)
         size = inner.stat().st_size
         if size >= _MAX_PACKAGE_BYTES:
             raise SplatkitError(
-                f"{path}: expected less than 4 GiB, which is what a .usdz holds, got {size} "
+                f"{path}: expected less than 2 GiB for a .usdz, got {size} "
                 "bytes; write a .usdc, drop harmonics or prune the scene"
             )
-        writer = Sdf.ZipFileWriter.CreateNew(str(temporary))
-        writer.AddFile(str(inner), "scene.usdc")
-        writer.Save()
+        entry = zipfile.ZipInfo(_LAYER_NAME)
+        # A field of the header that says nothing moves what follows to where it shall be.
+        room = -(_ZIP_HEADER_BYTES + len(_LAYER_NAME) + 4) % _ALIGNMENT
+        entry.extra = struct.pack("<HH", _PADDING, room) + bytes(room)
+        # OpenUSD's own writer of packages holds the whole layer in memory.
+        with (
+            zipfile.ZipFile(temporary, "w") as package,
+            package.open(entry, "w") as place,
+            inner.open("rb") as layer,
+        ):
+            shutil.copyfileobj(layer, place)
     finally:
         with suppress(OSError):
             inner.unlink()
