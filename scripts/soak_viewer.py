@@ -50,9 +50,10 @@ class Told:
 def visit(port: int, scene: str, chance: random.Random, told: Told) -> None:
     """Come, look around for some seconds, and leave, sometimes without a word."""
     browser = FakeBrowser(port, chance.choice((160, 320, 640)), 180, scene)
-    cameras, waits = ring(90), []
+    cameras, waits, at = ring(90), [], 0
     for _ in range(chance.randrange(2, 30)):
-        at = chance.randrange(90)
+        # Another view each time: one that has not changed has no answer.
+        at = (at + chance.randrange(1, 90)) % 90
         began = time.monotonic()
         browser.look(cameras[at : at + 1])
         browser.next_picture(PATIENCE)

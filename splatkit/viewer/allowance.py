@@ -11,6 +11,8 @@ MOST_SAVED = 8.0
 """Seconds of drawing that can be saved up while nobody moves."""
 RESERVE = 6.0
 """What is kept for movement: a view at rest is renewed from what is above it."""
+PATIENCE = 10.0
+"""Seconds after which a view at rest is renewed from the reserve too: others may never rest."""
 
 
 class Allowance:
@@ -50,13 +52,18 @@ class Allowance:
             self._earn()
             self._saved -= seconds
 
-    def wait(self, moving: bool) -> float:
-        """Seconds until something may be drawn; 0 where it may be now."""
+    def wait(self, moving: bool, waited: float = 0.0) -> float:
+        """Seconds until something may be drawn; 0 where it may be now.
+
+        Args:
+            moving: whether somebody waits for the answer to what they did.
+            waited: seconds since a view at rest was renewed.
+        """
         with self._lock:
             self._earn()
             if self._share >= 1:
                 return 0.0
-            missing = (0.0 if moving else RESERVE) - self._saved
+            missing = (0.0 if moving or waited > PATIENCE else RESERVE) - self._saved
             return max(0.0, missing) / self._share
 
     def _earn(self) -> None:

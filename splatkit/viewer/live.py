@@ -30,7 +30,7 @@ class LiveSource:
         self._lock = threading.Lock()
         self._now: Gaussians | None = None
         self._version = 0
-        self._asked = -float("inf")
+        self._asked = self._copied = -float("inf")
 
     @property
     def ready(self) -> bool:
@@ -62,10 +62,12 @@ class LiveSource:
             gaussians: the live ones.
             at_once: whoever watches, and whatever it costs.
         """
-        watched = time.monotonic() - self._asked < WATCHED_SECONDS
-        due = self._now is None or at_once or (watched and self.pace.wait(moving=False) <= 0)
-        if not due:
+        now = time.monotonic()
+        watched = now - self._asked < WATCHED_SECONDS
+        renewed = watched and self.pace.wait(moving=False, waited=now - self._copied) <= 0
+        if not (self._now is None or at_once or renewed):
             return
+        self._copied = now
         start = time.perf_counter()
         self.show(gaussians.clone())
         self.pace.spend(time.perf_counter() - start)

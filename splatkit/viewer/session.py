@@ -142,6 +142,7 @@ class Session:
 
     def _run(self) -> None:
         drawn: tuple[object, ...] | None = None
+        drawn_at = time.monotonic()
         sharp = False
         while True:
             with self._changed:
@@ -156,7 +157,8 @@ class Session:
                     # What a person does is answered from what was saved up; training's own
                     # progress is shown as far as its share goes.
                     asked = drawn is None or wanted[:3] != drawn[:3]
-                    wait = min(POLL_SECONDS, allowance.wait(moving=asked or not sharp))
+                    waited = time.monotonic() - drawn_at
+                    wait = min(POLL_SECONDS, allowance.wait(asked or not sharp, waited))
                 if wait == 0 and self._line.is_busy:
                     # The newest view is drawn when there is room for its picture, none before.
                     wait = BUSY_SECONDS
@@ -171,7 +173,7 @@ class Session:
                 print(f"error: the view could not be drawn: {error}", file=sys.stderr)
                 self._failed(" ".join(str(error).split()))
                 sharp = True
-            drawn = wanted
+            drawn, drawn_at = wanted, time.monotonic()
 
     def _draw(self, view: View, size: tuple[int, int], look: Look, sharp: bool) -> None:
         full = _limited(*size, look.resolution)

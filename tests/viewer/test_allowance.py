@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from splatkit.viewer.allowance import RESERVE, Allowance
+from splatkit.viewer.allowance import PATIENCE, RESERVE, Allowance
 
 
 class Time:
@@ -45,6 +47,20 @@ def test_what_was_saved_up_makes_movement_smooth() -> None:
         assert allowance.wait(moving=True) == 0
         allowance.spend(0.05)
     assert allowance.wait(moving=False) > 10
+
+
+def test_a_view_at_rest_is_renewed_although_others_never_rest() -> None:
+    time = Time()
+    allowance = Allowance(0.1, time)
+    chance, renewed, last = random.Random(0), 0, 0.0
+    while time.now < 300:
+        time.now += max(0.01, allowance.wait(moving=True))
+        rests = allowance.wait(moving=False, waited=time.now - last) == 0
+        # Whoever of five is first when something may be drawn.
+        if rests and chance.randrange(5) == 0:
+            renewed, last = renewed + 1, time.now
+        allowance.spend(0.05)
+    assert renewed > 300 / (2 * PATIENCE)
 
 
 def test_the_whole_time_is_no_limit() -> None:
