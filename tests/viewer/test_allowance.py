@@ -54,7 +54,7 @@ def test_a_view_at_rest_is_renewed_although_others_never_rest() -> None:
     allowance = Allowance(0.1, time)
     chance, renewed, last = random.Random(0), 0, 0.0
     while time.now < 300:
-        time.now += max(0.01, allowance.wait(moving=True))
+        time.now += 0.01 + allowance.wait(moving=True)
         rests = allowance.wait(moving=False, waited=time.now - last) == 0
         # Whoever of five is first when something may be drawn.
         if rests and chance.randrange(5) == 0:
