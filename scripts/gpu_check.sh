@@ -30,9 +30,10 @@
 #   cuda-core, cuda-bindings, cuda-pathfinder         14 MB, where they are missing
 #   tyro, plyfile, pillow-heif and what else is missing of pyproject.toml's dependencies, each a few MB;
 #   pycolmap (38 MB) is needed only where `train` has to find cameras.
-# `peer` needs gsplat 1.5.3 with compiled kernels. Its package on PyPI compiles them on first import,
+# `peer` needs gsplat 1.5.3 with compiled kernels. Its package on PyPI compiles them on first use,
 # which takes a CUDA toolkit (nvcc) of torch's version, ninja and up to ten minutes: do that once
-# before (python -c 'from gsplat.cuda._backend import _C'), or carry a wheel built elsewhere for the
+# before (pytest -m long tests/render/test_gsplat.py, which compares them with the reference, too), or
+# carry a wheel built elsewhere for the
 # same Python and torch (TORCH_CUDA_ARCH_LIST=9.0 pip wheel --no-deps --no-build-isolation
 # --no-binary gsplat gsplat==1.5.3). fused-ssim is used beside it where it is installed. Without
 # gsplat the part says so and nothing is compared. compute-sanitizer comes with the toolkit; parity

@@ -60,8 +60,10 @@ class Cameras:
 
     def resized(self, width: int, height: int) -> Cameras:
         """The same views on an image of another size."""
-        factors = self.Ks.new_tensor([width / self.width, height / self.height, 1.0])
-        return Cameras(self.viewmats, self.Ks * factors[:, None], width, height, self.model)
+        # In numbers, not a tensor, which would have to come to a GPU first.
+        rows = (self.Ks[:, 0] * (width / self.width), self.Ks[:, 1] * (height / self.height))
+        Ks = torch.stack((*rows, self.Ks[:, 2]), 1)
+        return Cameras(self.viewmats, Ks, width, height, self.model)
 
 
 def intrinsics(fx: float, fy: float, cx: float, cy: float) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, UsageError, check
 from splatkit.core.transforms import rotation_from_quat
-from splatkit.render.backends import Backend, ProjectOptions, get_backend
-from splatkit.render.backends.base import Displays
+from splatkit.render.backends import ProjectOptions, get_backend
+from splatkit.render.backends.base import Displays, Rasterizer
 from splatkit.render.screen import DEPTHS, BlendRequest, ScreenSplats
 
 OUTPUTS = (
@@ -81,7 +81,7 @@ def render(
     near: float = 0.01,
     outputs: Sequence[str] = ("rgb", "alpha"),
     top_k: int = 4,
-    backend: str | Backend = "auto",
+    backend: str | Rasterizer = "auto",
     display: bool = False,
 ) -> Rendered:
     """Render Gaussians from several cameras of one image size.

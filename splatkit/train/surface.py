@@ -7,7 +7,8 @@ depths of its neighbours tell shall be the same. Flattening (Chen et al. 2024, "
 the smallest of a Gaussian's three scales shall vanish.
 
 Both work on pictures of their own, smaller and on some steps only, through ``render`` and its
-gradients; these enter Adam's moments before the step's own, so that any backend can do it.
+gradients; these enter Adam's moments before the step's own, so that any backend can do it. Nothing
+here waits for a GPU.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
 from splatkit.render import Rendered, render
-from splatkit.render.backends import Backend
-from splatkit.render.backends.base import AdamState, UpdateOptions
+from splatkit.render.backends.base import AdamState, Rasterizer, UpdateOptions
 from splatkit.train.photos import View
 
 _COVERED = 0.5
 """Alpha from which a pixel shows a surface."""
+_MOVED = ("means", "quats", "log_scales", "logit_opacities")
+"""What both terms move: everything but colours."""
 _SMOOTH = 0.05
 """Depths of neighbours that differ by a larger share of them are not of one surface."""
 
@@ -62,8 +64,8 @@ def add_surface_gradients(
     options: Surface,
     update: UpdateOptions,
     extent: float,
-    backend: Backend,
-) -> float:
+    rasterizer: Rasterizer,
+) -> Tensor:
     """Take both terms into Adam's moments, before the step that updates them.
 
     Args:
@@ -73,34 +75,34 @@ def add_surface_gradients(
         options: see there.
         update: what the step's optimiser is told.
         extent: radius of the cameras, world units.
-        backend: where to render.
+        rasterizer: draws; see ``rasterizer_ahead``.
 
     Returns:
-        The weighted loss; 0 and no change where it is not finite.
+        The weighted loss, a scalar that may not be there yet; 0 and no change where it is not
+        finite.
     """
-    leaves = {n: t.detach().requires_grad_() for n, t in gaussians.parameters().items()}
+    leaves = {n: t.detach().requires_grad_(n in _MOVED) for n, t in gaussians.parameters().items()}
     camera = view.camera
     small = camera.resized(
         max(2, camera.width // options.shrink), max(2, camera.height // options.shrink)
     )
     with torch.enable_grad():
         copy = Gaussians(**leaves, extra={}, antialiased=gaussians.antialiased)
-        seen = render(copy, small, sh_degree=0, outputs=("depth", "normal"), backend=backend)
+        seen = render(copy, small, sh_degree=0, outputs=("depth", "normal"), backend=rasterizer)
         loss = options.normal_weight * normal_disagreement(seen, small)
         flat = leaves["log_scales"].exp().amin(-1).mean() / extent
         loss = options.every * (loss + options.flat_weight * flat)
-        names = ("means", "quats", "log_scales", "logit_opacities")
-        gradients = torch.autograd.grad(loss, [leaves[name] for name in names], allow_unused=True)
-    if not bool(torch.isfinite(loss)):
-        return 0.0
+        # Where it is not finite no gradient passes, but NaN, which counts as none.
+        loss = torch.where(loss.isfinite(), loss, 0)
+        gradients = torch.autograd.grad(loss, [leaves[name] for name in _MOVED], allow_unused=True)
     beta1, beta2 = update.betas
-    for name, gradient in zip(names, gradients, strict=True):
+    for name, gradient in zip(_MOVED, gradients, strict=True):
         if gradient is not None:
             gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
             # The step multiplies the moments by beta before it adds its own gradient.
             adam.first[name].add_(gradient, alpha=(1 - beta1) / beta1)
             adam.second[name].addcmul_(gradient, gradient, value=(1 - beta2) / beta2)
-    return float(loss.detach())
+    return loss.detach()
 
 
 def normal_disagreement(seen: Rendered, cameras: Cameras) -> Tensor:

@@ -15,7 +15,7 @@ from splatkit.core import Event, Gaussians, Note, Scene, SplatkitError
 from splatkit.core.sh import count_from_degree
 from splatkit.render import get_backend, set_threads
 from splatkit.render.backends import Backend, ProjectOptions
-from splatkit.render.backends.base import UpdateOptions
+from splatkit.render.backends.base import UpdateOptions, rasterizer_ahead
 from splatkit.train.chance import PhotoOrder, generator_for
 from splatkit.train.config import TrainConfig
 from splatkit.train.divergence import CAUTION, LossWatch, recovered
@@ -172,6 +172,7 @@ class Trainer:
         self._order = PhotoOrder(len(views), config.seed)
         self._photos = PhotoStore(views, backend.device, photo_room(scene, config, backend.device))
         self._surfaces = config.makes_surfaces(len(views))
+        self._ahead = rasterizer_ahead(backend)
         self._most_steps = config.most_steps(len(views))
         self._clock = Clock(self._cost, state.seconds)
         self._ticked = state.step
@@ -243,7 +244,7 @@ class Trainer:
                 recipe.surface,
                 update,
                 self._extent,
-                self.backend,
+                self._ahead,
             )
         self._fused.finish(
             model.gaussians, model.adam, update, model.statistics if gathers else None

@@ -157,6 +157,45 @@ def test_rendering_repeats_what_did_not_fit() -> None:
         )
 
 
+def test_who_runs_ahead_counts_the_first_picture_only() -> None:
+    driver = FakeDriver(instances=300_000)
+    ahead = CudaBackend(driver).ahead()
+
+    def draw(count: int, width: int) -> list[int]:
+        before = len(driver.of("emit"))
+        case = Case("ahead", count=count, width=width, cameras=1)
+        gaussians = random_gaussians(case).to(torch.float32).map(lambda t: t.requires_grad_())
+        cameras = cameras_around(case).to(torch.float32)
+        rendered = render(gaussians, cameras, outputs=("depth", "normal"), backend=ahead)
+        assert rendered.normal is not None
+        rendered.normal.sum().backward()
+        emits = [driver.read(launch) for launch in driver.of("emit")[before:]]
+        return [emit.instance_capacity for emit in emits]
+
+    small, room = draw(40, 61)
+    assert small < 300_000 <= room
+    # Another number of Gaussians is not counted; what did not fit once is known one picture later.
+    driver.instances = 2 * room
+    assert draw(20, 61) == [room]
+    (grown,) = draw(20, 61)
+    assert grown > driver.instances
+    driver.instances = 2 * grown
+    assert len(draw(20, 90)) == 2
+    # Twice as many will need twice the room, however few of them were seen.
+    (more,) = draw(40, 90)
+    assert 3 * driver.instances > more > 2 * driver.instances
+
+
+def test_who_runs_ahead_takes_its_own_splats() -> None:
+    case = Case("ahead", count=9, cameras=1)
+    backend = CudaBackend(FakeDriver())
+    given = (random_gaussians(case).to(torch.float32), cameras_around(case).to(torch.float32))
+    splats = backend.project(*given, ProjectOptions())
+    splats.records = splats.records.clone()
+    with pytest.raises(SplatkitError, match="as they were projected"):
+        backend.ahead().blend(splats, torch.zeros(1, 3))
+
+
 def test_all_backward_forms_are_tried_and_one_stays() -> None:
     driver = FakeDriver()
     step = CudaBackend(driver).training_step()

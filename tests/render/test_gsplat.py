@@ -207,7 +207,9 @@ def test_what_gsplat_does_not_give_is_refused(backend: GsplatBackend, output: st
         render(random_gaussians(CASE), cameras_around(CASE), outputs=(output,), backend=backend)
 
 
+@pytest.mark.long
 def test_gsplats_own_kernels() -> None:
+    """Where they are not compiled yet, gsplat does it first, which takes up to ten minutes."""
     reason = gsplat_obstacle()
     if reason is not None:
         pytest.skip(reason)

@@ -12,7 +12,7 @@ from splatkit.core import Gaussians
 from splatkit.render import render
 from splatkit.render.backends import _cuda_ops
 from splatkit.render.backends._cuda_plan import Choice
-from splatkit.render.backends._cuda_work import InstanceRoom
+from splatkit.render.backends._cuda_room import InstanceRoom
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.backends.cuda import CudaBackend
 from splatkit.render.backends.torch_ref import TorchReference

@@ -127,10 +127,7 @@ def test_a_run_goes_on_from_device_to_device(scene, tmp_path, gpu):
 
 @pytest.mark.parametrize("strategy", ["budgeted", "mcmc", "classic"])
 def test_no_step_waits_for_the_gpu(tmp_path, gpu, monkeypatch, strategy):
-    """But the one after a change of the count, which has to know it.
-
-    Steps that make surfaces do: they draw through autograd, which reads how much there is.
-    """
+    """But the one after a change of the count, which has to know it, surfaces made or not."""
     waits: list[list[str]] = []
     step = training.Trainer.step
 
@@ -142,8 +139,9 @@ def test_no_step_waits_for_the_gpu(tmp_path, gpu, monkeypatch, strategy):
     monkeypatch.setattr(training.Trainer, "step", counted)
     monkeypatch.setattr(training, "STEPS_BETWEEN_READINGS", 1000)
     scene = make_scene(tmp_path, alpha=True)
-    recipe = replace(CONFIG.recipe, surface=Surface(few_photos=0))
-    config = replace(CONFIG, strategy=strategy, background="random", recipe=recipe)
+    # All steps from the 6th on, the first after a change.
+    recipe = replace(CONFIG.recipe, surface=Surface(start=0.35, every=1))
+    config = replace(CONFIG, strategy=strategy, background="random", recipe=recipe, surface=True)
     _, gaussians = events_of(train(scene, tmp_path / "run", config))
     assert gaussians.device.type == "cpu"
     for number, found in enumerate(waits, 1):

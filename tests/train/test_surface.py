@@ -95,6 +95,18 @@ def test_flattening_shrinks_the_smallest_scale_alone(camera):
     assert not adam.first["log_scales"][~smallest].any()
 
 
+def test_a_loss_that_is_not_finite_changes_nothing(camera):
+    gaussians = make_gaussians(50)
+    gaussians.log_scales[3] = 200.0
+    adam = AdamState.zeros_like(gaussians).map(lambda t: t + 0.25)
+    view = View("one", camera, torch.zeros(1, 24, 32, 3, dtype=torch.uint8))
+    update = UpdateOptions(rates={})
+    loss = add_surface_gradients(gaussians, adam, view, Surface(), update, 4.0, get_backend("cpu"))
+    assert float(loss) == 0.0
+    for moments in (adam.first, adam.second):
+        assert all(bool((moment == 0.25).all()) for moment in moments.values())
+
+
 def test_a_training_with_surfaces_goes_on_bit_for_bit(scene, tmp_path):
     recipe = replace(FAST.recipe, surface=Surface(start=0.2, every=2))
     config = replace(FAST, surface=True, recipe=recipe)

@@ -88,10 +88,10 @@ def blend_adj(
         "score_sums": result.score_sums,
     }
     exact = frame.choice.deterministic
-    if not exact:
-        for tensor in sums.values():
-            if tensor is not None:
-                tensor.zero_()
+    # Gradients of channels flow on to whom the rows name, those behind the last record included.
+    for tensor in (result.channels,) if exact else sums.values():
+        if tensor is not None:
+            tensor.zero_()
     for part, memory in zip(channel_passes(count), kept, strict=True):
         # Scores are summed in the first pass.
         first = part.colors > 0

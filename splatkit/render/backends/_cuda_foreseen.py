@@ -11,7 +11,10 @@ from splatkit.render.backends._cuda_compile import Options, options_of
 from splatkit.render.backends._cuda_plan import DEPTH_KEY_BITS, Choice, Frame, channel_passes
 from splatkit.render.backends._cuda_project import project_options
 from splatkit.render.backends._cuda_sort import sort_options
-from splatkit.render.backends._cuda_update import finish_options
+from splatkit.render.backends._cuda_update import finish_options, project_adj_options
+
+SURFACE_CHANNELS = 4
+"""Depth and normal, which steps that make surfaces blend beside colours of degree 0."""
 
 
 def forms(base: Choice) -> list[Choice]:
@@ -55,4 +58,18 @@ def training_set(frame: Frame, sh_degree: int, stored_degree: int) -> list[tuple
         wanted.append(("project.cu", project_options(degree, bases, False)))
         wanted.append(("finish.cu", finish_options(degree, bases, moving, frame.cameras)))
     wanted += [("densify.cu", options_of({})), ("image.cu", options_of({}))]
+    wanted += _surface_set(frame, bases)
     return list(dict.fromkeys(wanted))
+
+
+def _surface_set(frame: Frame, bases: int) -> list[tuple[str, Options]]:
+    """What pictures of depth and normals need, which come later and in some trainings only."""
+    (channels,) = channel_passes(SURFACE_CHANNELS)
+    adj = blend_adj_options(frame, channels, False)
+    wanted = [
+        ("project.cu", project_options(0, bases, False)),
+        ("blend.cu", blend_options(frame, channels, ONLY_COLORS)),
+        ("blend_adj.cu", adj),
+        ("project_adj.cu", project_adj_options(0, bases, 1, False)),
+    ]
+    return [*wanted, ("gather_slots.cu", adj)] if frame.choice.deterministic else wanted

@@ -1,7 +1,7 @@
 """Projection and blending on the GPU as differentiable functions: check, allocate, launch, save.
 
 Each reads one number back from the device: how many records there are, and how many pairs of
-splat and tile. The training step (``_cuda_step``) waits for neither.
+splat and tile. ``CudaAhead`` waits for neither, and nor does the training step (``_cuda_step``).
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from splatkit.render.backends._cuda_inputs import Sources, check_inputs, check_k
 from splatkit.render.backends._cuda_plan import Capacity, Choice, Frame
 from splatkit.render.backends._cuda_project import Records
 from splatkit.render.backends._cuda_project import project as launch_project
+from splatkit.render.backends._cuda_room import InstanceRoom, LateRoom
 from splatkit.render.backends._cuda_update import project_adj
-from splatkit.render.backends._cuda_work import Found, InstanceRoom, Work, check_instances, fresh
+from splatkit.render.backends._cuda_work import Work, fresh
 from splatkit.render.backends._inputs import check_ids, check_splats
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.screen import DEPTHS, Blended, BlendRequest, ScreenSplats
@@ -37,6 +38,9 @@ class CudaSplats(ScreenSplats):
     depth_keys: Tensor | None = None
     source: Tensor | None = None
     """The records as they came: others are checked and get keys of their own."""
+    count: Tensor | None = None
+    """[1] int32 how many rows are records, on the GPU; None where all are. The rows behind them
+    name Gaussians and cameras that there are, each as seldom as can be, and get no gradient."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,25 @@ class _ProjectSettings:
     options: ProjectOptions
     degree: int
     antialiased: bool
+    counted: bool
 
 
 def project(
-    driver: Driver, gaussians: Gaussians, cameras: Cameras, options: ProjectOptions
+    driver: Driver,
+    gaussians: Gaussians,
+    cameras: Cameras,
+    options: ProjectOptions,
+    counted: bool = True,
 ) -> ScreenSplats:
-    """``Backend.project``."""
+    """``Backend.project``.
+
+    Args:
+        driver: launches.
+        gaussians: N Gaussians.
+        cameras: C cameras.
+        options: see there.
+        counted: wait for the number of records; else there are C * N rows, see ``CudaSplats``.
+    """
     check_inputs(driver, gaussians, cameras)
     settings = _ProjectSettings(
         driver,
@@ -61,11 +78,20 @@ def project(
         options,
         min(options.sh_degree, gaussians.sh_degree),
         gaussians.antialiased,
+        counted,
     )
-    records, *ids, keys = _Project.apply(
+    records, *ids, keys, count = _Project.apply(
         settings, *gaussians.parameters().values(), cameras.viewmats, cameras.Ks
     )
-    return CudaSplats.of(gaussians, cameras, records, *ids, depth_keys=keys, source=records)
+    return CudaSplats.of(
+        gaussians,
+        cameras,
+        records,
+        *ids,
+        depth_keys=keys,
+        source=records,
+        count=None if counted else count,
+    )
 
 
 class _Project(torch.autograd.Function):
@@ -81,15 +107,20 @@ class _Project(torch.autograd.Function):
         found = launch_project(
             work, Sources(parameters, viewmats, Ks, *told), with_cameras=True, with_rows=needed
         )
-        visible = int(work.scratch.record_count.item())
-        columns = (found.records, found.gaussian_ids, found.camera_ids, found.depth_keys)
-        # What is far too large is not kept alive.
-        spare = 2 * visible < pairs
-        outputs = tuple(
-            column[:visible].clone() if spare else column[:visible]
-            for column in columns
-            if column is not None
-        )
+        count = work.scratch.record_count
+        if settings.counted:
+            visible = int(count.item())
+            columns = (found.records, found.gaussian_ids, found.camera_ids, found.depth_keys)
+            # What is far too large is not kept alive.
+            spare = 2 * visible < pairs
+            outputs = tuple(
+                column[:visible].clone() if spare else column[:visible]
+                for column in columns
+                if column is not None
+            )
+        else:
+            outputs = (found.records, *_ids_everywhere(found, count, capacity), found.depth_keys)
+        outputs = (*outputs, count)
         if needed:
             ctx.settings, ctx.rows, ctx.cameras = settings, found.rows, found.cameras
             ctx.save_for_backward(*inputs, outputs[0])
@@ -130,9 +161,20 @@ class _Project(torch.autograd.Function):
         return None, *gradients, None
 
 
+def _ids_everywhere(found: Records, count: Tensor, capacity: Capacity) -> tuple[Tensor, Tensor]:
+    """Gaussian and camera of each row; those behind the records name all Gaussians in turn."""
+    assert found.camera_ids is not None
+    places = torch.arange(capacity.records, dtype=torch.int32, device=count.device)
+    there = places < count
+    return (
+        torch.where(there, found.gaussian_ids, places % max(1, capacity.gaussians)),
+        torch.where(there, found.camera_ids, 0),
+    )
+
+
 def blend(
     driver: Driver,
-    room: InstanceRoom,
+    room: InstanceRoom | LateRoom,
     choice: Choice,
     splats: ScreenSplats,
     background: Tensor,
@@ -155,12 +197,18 @@ def depth_keys(records: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """What one blend leaves for its gradient."""
+class _Tiled:
+    """Splats in tiles."""
 
     work: Work
     splats: Records
     binned: Binned
+
+
+@dataclass(frozen=True)
+class _Kept(_Tiled):
+    """What one blend leaves for its gradient."""
+
     passes: list[Kept]
 
 
@@ -169,7 +217,7 @@ class _Blender:
     """``Blender`` of splats on a GPU."""
 
     driver: Driver
-    room: InstanceRoom
+    room: InstanceRoom | LateRoom
     splats: ScreenSplats
     request: BlendRequest
     choice: Choice
@@ -180,7 +228,8 @@ class _Blender:
         # Without gradients: no checkpoints, and sums in any order are the same.
         choice = self.choice if keep else replace(self.choice, bucket=0, deterministic=False)
         frame = Frame(self.splats.num_cameras, self.splats.width, self.splats.height, choice)
-        work, splats, binned = self._binned(readable(records), frame)
+        tiled = self._binned(readable(records), frame)
+        work, splats, binned = tiled.work, tiled.splats, tiled.binned
         values = None if channels is None else readable(channels)
         count = None if values is None else values.shape[1]
         images = allocate_blended(work, count, self.request)
@@ -189,31 +238,33 @@ class _Blender:
         )
         return images, _Kept(work, splats, binned, passes) if keep else None
 
-    def _binned(self, records: Tensor, frame: Frame) -> tuple[Work, Records, Binned]:
-        """Splats in tiles, all of them."""
-        given, count = self.splats, len(records)
+    def _binned(self, records: Tensor, frame: Frame) -> _Tiled:
+        """Splats in tiles."""
+        given, room = self.splats, len(records)
         own = isinstance(given, CudaSplats) and given.source is given.records
         keys = given.depth_keys if own and isinstance(given, CudaSplats) else None
         keys = depth_keys(records) if keys is None else keys
+        count = given.count if isinstance(given, CudaSplats) else None
         splats = Records(
             records,
             given.gaussian_ids.contiguous(),
             given.camera_ids.contiguous() if frame.cameras > 1 else None,
             keys,
         )
-        instances = self.room.guess(count)
-        while True:
-            capacity = Capacity(given.num_gaussians, count, instances)
+
+        def attempt(instances: int) -> tuple[_Tiled, Tensor]:
+            capacity = Capacity(given.num_gaussians, room, instances)
             work = Work(self.driver, fresh(self.driver.device), frame, capacity)
-            work.scratch.record_count.fill_(count)
+            if count is None:
+                work.scratch.record_count.fill_(room)
+            else:
+                work.scratch.record_count.copy_(count)
             splats.depth_keys = keys.clone()
-            binned = bin_splats(work, splats)
-            found = Found.of(work.scratch.counters.cpu())
-            check_instances(found.instances_wanted)
-            if found.complete:
-                self.room.learn(count, found.instances)
-                return work, splats, binned
-            instances = found.instances_wanted
+            return _Tiled(work, splats, bin_splats(work, splats)), work.scratch.counters
+
+        if isinstance(self.room, LateRoom):
+            return self.room.draw(room, frame.cameras * frame.width * frame.height, attempt)
+        return self.room.counted(room, attempt)
 
     def draw_adj(
         self,

@@ -16,11 +16,12 @@ from splatkit.render.backends._cuda_blend_adj import Gradients, ImageGradients, 
 from splatkit.render.backends._cuda_driver import Driver
 from splatkit.render.backends._cuda_foreseen import forms, training_set
 from splatkit.render.backends._cuda_inputs import ALIGNMENT, Sources, check_inputs
-from splatkit.render.backends._cuda_later import Capture, FormChooser, LateReading, Replayer
+from splatkit.render.backends._cuda_later import Capture, FormChooser, Replayer
 from splatkit.render.backends._cuda_plan import Capacity, Choice, Frame
 from splatkit.render.backends._cuda_project import Projected, project
+from splatkit.render.backends._cuda_room import LateRoom
 from splatkit.render.backends._cuda_update import finish
-from splatkit.render.backends._cuda_work import Found, InstanceRoom, Work, check_instances
+from splatkit.render.backends._cuda_work import Work
 from splatkit.render.backends._in_place import MovingHarmonics, check_updatable
 from splatkit.render.backends._inputs import image_gradients
 from splatkit.render.backends._workspace import Workspace
@@ -32,8 +33,6 @@ from splatkit.render.backends.base import (
 )
 from splatkit.render.screen import Blended
 
-_TIGHT = 0.9
-"""Room for pairs of splat and tile grows when more than this share of it was used."""
 _Work = TypeVar("_Work")
 
 
@@ -53,8 +52,8 @@ class CudaStep:
     """``TrainingStep`` with CUDA kernels, float32.
 
     ``backward`` returns room for every pair of camera and Gaussian: the rows behind the visible
-    ones mean nothing. How many pairs of splat and tile there are is read a step late; should they
-    ever not fit, the farthest splats are left out of that one step and the room grows.
+    ones mean nothing. Pairs of splat and tile get ``LateRoom``, which is counted only where the
+    number of Gaussians has changed or pictures have grown.
 
     Args:
         driver: launches.
@@ -70,11 +69,8 @@ class CudaStep:
         self._replayer: Replayer = Replayer(capture)
         self._chooser = FormChooser(driver.device, forms(Choice(deterministic=deterministic)))
         self._moving = MovingHarmonics()
-        self._room = InstanceRoom()
-        self._instances = 0
+        self._room = LateRoom(recounts=True)
         self._prepared = False
-        self._known = (-1, 0)
-        self._reading: LateReading | None = None
         self._drawn: _Drawn | None = None
         self._gradients: Gradients | None = None
 
@@ -105,48 +101,21 @@ class CudaStep:
             wanted = training_set(frame, sources.degree, gaussians.sh_degree)
             self._driver.prepare(wanted)
             self._prepared = True
-        drawn = self._drawn_whole(frame, sources, behind)
-        self._drawn, self._gradients = drawn, None
-        return drawn.images.rgb, drawn.images.alpha
+        records = frame.cameras * len(gaussians)
 
-    def _drawn_whole(self, frame: Frame, sources: Sources, background: Tensor) -> _Drawn:
-        """A forward pass with room for all, as far as can be known without waiting."""
-        count, pixels = len(sources.parameters[0]), frame.cameras * frame.width * frame.height
-
-        def draw() -> _Drawn:
-            capacity = Capacity(count, frame.cameras * count, self._instances)
+        def attempt(instances: int) -> tuple[_Drawn, Tensor]:
+            capacity = Capacity(len(gaussians), records, instances)
             key = (frame, capacity, sources.degree, sources.options, sources.antialiased)
-            return self._run(
+            drawn = self._run(
                 sources.parameters,
                 ("forward", *key),
-                lambda: self._draw(frame, capacity, sources, background),
+                lambda: self._draw(frame, capacity, sources, behind),
             )
+            return drawn, drawn.work.scratch.counters
 
-        # A scene or image size that was not seen yet is counted before going on.
-        unseen = count != self._known[0] or pixels > self._known[1]
-        self._known = (count, max(pixels, self._known[1]))
-        if unseen:
-            self._reading = None
-            self._instances = max(self._instances, self._room.guess(frame.cameras * count))
-            drawn = draw()
-            while not self._make_room(Found.of(drawn.work.scratch.counters.cpu())):
-                drawn = draw()
-            return drawn
-        if self._reading is not None and self._reading.ready:
-            self._make_room(Found.of(self._reading.value))
-            self._reading = None
-        drawn = draw()
-        if self._reading is None:
-            self._reading = LateReading(drawn.work.scratch.counters)
-        return drawn
-
-    def _make_room(self, found: Found) -> bool:
-        """Foresee more where it was tight; whether nothing had been left out."""
-        check_instances(found.instances_wanted)
-        self._room.learn(found.records, found.instances_wanted)
-        if found.instances_wanted > _TIGHT * self._instances:
-            self._instances = max(self._instances, self._room.guess(found.records))
-        return found.complete
+        drawn = self._room.draw(records, frame.cameras * frame.width * frame.height, attempt)
+        self._drawn, self._gradients = drawn, None
+        return drawn.images.rgb, drawn.images.alpha
 
     def _run(self, parameters: list[Tensor], key: Hashable, work: Callable[[], _Work]) -> _Work:
         """Work that only launches, replayed where it has been done like this before."""

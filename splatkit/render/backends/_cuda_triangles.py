@@ -18,8 +18,8 @@ from splatkit.render.backends._cuda_driver import Driver
 from splatkit.render.backends._cuda_inputs import MAX_PAIRS, check_kind, readable
 from splatkit.render.backends._cuda_params import constant, divided
 from splatkit.render.backends._cuda_plan import Choice, Frame
+from splatkit.render.backends._cuda_room import InstanceRoom
 from splatkit.render.backends._cuda_sort import SortScratch, sort
-from splatkit.render.backends._cuda_work import Found, InstanceRoom, check_instances
 from splatkit.render.drawing import Drawn, DrawRequest
 
 MAX_ATTRIBUTES = 32
@@ -130,8 +130,8 @@ def _bin(
         return torch.empty(count, dtype=dtype, device=device)
 
     screen = torch.empty(pairs, constant("SCREEN_TRIANGLE_FLOATS"), device=device)
-    instances = room.guess(pairs)
-    while True:
+
+    def attempt(instances: int) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         sizes = [constant("COUNTERS"), _blocks(sources)]
         sizes += SortScratch.sizes(frame.tile_passes, instances)
         memory = torch.zeros(sum(sizes), dtype=torch.int32, device=device)
@@ -158,12 +158,9 @@ def _bin(
         place = constant("COUNTER_INSTANCES")
         count = counters[place : place + 1]
         tile_keys, entries = sort(driver, keys, values, SortScratch.of(rest), count, True)
-        found = Found.of(counters.cpu())
-        check_instances(found.instances_wanted)
-        room.learn(pairs, found.instances_wanted)
-        if found.complete:
-            break
-        instances = found.instances_wanted
+        return (tile_keys, entries, counters), counters
+
+    tile_keys, entries, counters = room.counted(pairs, attempt)
     tile_begin = indices(frame.tiles + 1)
     driver.launch(
         "tile_ranges",

@@ -20,7 +20,8 @@ from splatkit.render.backends._cuda_inputs import Sources, check_inputs, readabl
 from splatkit.render.backends._cuda_later import FormChooser
 from splatkit.render.backends._cuda_plan import Capacity, Choice, Frame
 from splatkit.render.backends._cuda_project import project
-from splatkit.render.backends._cuda_work import Found, InstanceRoom, Work, check_instances
+from splatkit.render.backends._cuda_room import InstanceRoom
+from splatkit.render.backends._cuda_work import Work
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.screen import Blended
@@ -60,14 +61,11 @@ class CudaView:
         with self._lock:
             count = len(cameras) * len(gaussians)
             frame = Frame(len(cameras), cameras.width, cameras.height, self._chooser.next())
-            instances = self._room.guess(count)
-            while True:
-                out, found = self._drawn(gaussians, cameras, background, options, frame, instances)
-                check_instances(found.instances_wanted)
-                self._room.learn(count, found.instances_wanted)
-                if found.complete:
-                    return out.rgb, out.alpha
-                instances = found.instances_wanted
+            out = self._room.counted(
+                count,
+                lambda room: self._drawn(gaussians, cameras, background, options, frame, room),
+            )
+            return out.rgb, out.alpha
 
     def _drawn(
         self,
@@ -77,7 +75,8 @@ class CudaView:
         options: ProjectOptions,
         frame: Frame,
         instances: int,
-    ) -> tuple[Blended, Found]:
+    ) -> tuple[Blended, Tensor]:
+        """The picture and the counters of a pass with room for so many pairs."""
         capacity = Capacity(len(gaussians), frame.cameras * len(gaussians), instances)
         self._chooser.mark()
         work = Work(self._driver, self._memory.take, frame, capacity)
@@ -89,4 +88,4 @@ class CudaView:
         )
         blend(work, splats, binned, readable(background), out)
         self._chooser.mark()
-        return out, Found.of(work.scratch.counters.cpu())
+        return out, work.scratch.counters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,31 +13,16 @@ from splatkit.render.backends.base import (
     AdamState,
     DensityStatistics,
     ProjectOptions,
+    Rasterizer,
     UpdateOptions,
 )
-from splatkit.render.screen import EXTENTS, MEANS2D, Blended, BlendRequest, ScreenSplats
+from splatkit.render.screen import EXTENTS, MEANS2D, ScreenSplats
 
 SSIM_RADIUS = 5
 """The window has 2 * 5 + 1 = 11 taps."""
 SSIM_SIGMA = 1.5
 SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
-
-
-class Rasterizer(Protocol):
-    """The two operations of a backend that a step is made of."""
-
-    def project(
-        self, gaussians: Gaussians, cameras: Cameras, options: ProjectOptions
-    ) -> ScreenSplats: ...
-
-    def blend(
-        self,
-        splats: ScreenSplats,
-        background: Tensor,
-        channels: Tensor | None = None,
-        request: BlendRequest | None = None,
-    ) -> Blended: ...
 
 
 def ssim_window(like: Tensor) -> Tensor:

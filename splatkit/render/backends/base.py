@@ -138,10 +138,9 @@ class TrainingStep(Protocol):
         ...
 
 
-class Backend(Protocol):
-    """Two differentiable operations, of which ``render`` is the composition; and the fused step."""
+class Rasterizer(Protocol):
+    """Two differentiable operations, of which ``render`` is the composition."""
 
-    name: str
     device: torch.device
     """Where its tensors live."""
 
@@ -167,6 +166,12 @@ class Backend(Protocol):
         ``channels`` [M,F].
         """
         ...
+
+
+class Backend(Rasterizer, Protocol):
+    """A rasterizer with a name, the image loss and the fused step."""
+
+    name: str
 
     def l1_ssim(
         self, rgb: Tensor, targets: Tensor, ssim_weight: float, mask: Tensor | None = None
@@ -210,3 +215,21 @@ class Displays(Protocol):
             options: as for ``project``.
         """
         ...
+
+
+@runtime_checkable
+class RunsAhead(Protocol):
+    """A backend whose host can run ahead of the device that draws."""
+
+    def ahead(self) -> Rasterizer:
+        """A rasterizer that never waits for the device, but for the first picture of its size.
+
+        It serves one training. Rows of its splats that are no records have no meaning; they name
+        Gaussians and cameras that there are, and no gradient comes from them.
+        """
+        ...
+
+
+def rasterizer_ahead(backend: Backend) -> Rasterizer:
+    """What draws inside a training step without waiting: the backend itself where none waits."""
+    return backend.ahead() if isinstance(backend, RunsAhead) else backend

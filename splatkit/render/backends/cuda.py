@@ -7,13 +7,14 @@ from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
 from splatkit.render.backends import _cuda_loss, _cuda_ops, _cuda_triangles
+from splatkit.render.backends._cuda_ahead import CudaAhead
 from splatkit.render.backends._cuda_driver import Driver
 from splatkit.render.backends._cuda_later import Capture
 from splatkit.render.backends._cuda_plan import Choice
+from splatkit.render.backends._cuda_room import InstanceRoom
 from splatkit.render.backends._cuda_rows import RowKernels
 from splatkit.render.backends._cuda_step import CudaStep
 from splatkit.render.backends._cuda_view import CudaView
-from splatkit.render.backends._cuda_work import InstanceRoom
 from splatkit.render.backends._workspace import Workspace
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.drawing import Drawn, DrawRequest
@@ -52,6 +53,10 @@ class CudaBackend:
     def _deterministic(self) -> bool:
         return self._always_deterministic or torch.are_deterministic_algorithms_enabled()
 
+    @property
+    def _choice(self) -> Choice:
+        return Choice(deterministic=self._deterministic)
+
     def project(
         self, gaussians: Gaussians, cameras: Cameras, options: ProjectOptions
     ) -> ScreenSplats:
@@ -64,16 +69,18 @@ class CudaBackend:
         channels: Tensor | None = None,
         request: BlendRequest | None = None,
     ) -> Blended:
-        choice = Choice(deterministic=self._deterministic)
         return _cuda_ops.blend(
             self._driver,
             self._room,
-            choice,
+            self._choice,
             splats,
             background,
             channels,
             request or BlendRequest(),
         )
+
+    def ahead(self) -> CudaAhead:
+        return CudaAhead(self._driver, self._choice)
 
     def draw(
         self, gaussians: Gaussians, cameras: Cameras, background: Tensor, options: ProjectOptions
