@@ -208,9 +208,10 @@ def _gather_channels(
     if "inverse_depth" in outputs:
         channels["inverse_depth"] = splats.records[:, DEPTHS : DEPTHS + 1].reciprocal()
     if "normal" in outputs:
-        shortest = gaussians.log_scales.argmin(-1)[:, None, None].expand(-1, 3, 1)
-        normals = rotation_from_quat(gaussians.quats).gather(-1, shortest).squeeze(-1)[ids]
-        towards = cameras.positions[splats.camera_ids.long()] - gaussians.means[ids]
-        flip = (normals * towards).sum(-1, keepdim=True).detach() < 0
-        channels["normal"] = torch.where(flip, -normals, normals)
+        shortest = gaussians.log_scales[ids].argmin(-1)[:, None, None].expand(-1, 3, 1)
+        normals = rotation_from_quat(gaussians.quats[ids]).gather(-1, shortest).squeeze(-1)
+        with torch.no_grad():
+            towards = cameras.positions[splats.camera_ids.long()] - gaussians.means[ids]
+            signs = torch.where((normals * towards).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+        channels["normal"] = normals * signs.to(normals)
     return channels
