@@ -99,10 +99,12 @@ class FakeDriver:
         self.checked: set[tuple[str, str]] = set()
         """Tensors whose size was held against the header, as (kernel, field)."""
         self.recording: list[Callable[[], None]] | None = None
+        self.prepared: set[tuple[str, Options]] = set()
+        """Files and macros whose compilation was begun."""
         self._known: dict[str, int] = {}
 
     def prepare(self, wanted: Iterable[tuple[str, Options]]) -> None:
-        pass
+        self.prepared.update(wanted)
 
     def launch(
         self, kernel: str, options: Options, blocks: int, threads: int, values: Mapping[str, Any]

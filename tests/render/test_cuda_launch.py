@@ -11,9 +11,11 @@ import torch
 
 from splatkit.core import SplatkitError
 from splatkit.render import render
+from splatkit.render.backends import _cuda_later
 from splatkit.render.backends._cuda_driver import fill
-from splatkit.render.backends._cuda_later import REPEATS_BEFORE_CAPTURE, TRIALS
-from splatkit.render.backends._cuda_plan import channel_passes
+from splatkit.render.backends._cuda_later import REPEATS_BEFORE_CAPTURE, TRIALS, FormChooser
+from splatkit.render.backends._cuda_params import interface
+from splatkit.render.backends._cuda_plan import Choice, channel_passes
 from splatkit.render.backends.base import (
     AdamState,
     DensityStatistics,
@@ -194,6 +196,60 @@ def test_who_runs_ahead_takes_its_own_splats() -> None:
     splats.records = splats.records.clone()
     with pytest.raises(SplatkitError, match="as they were projected"):
         backend.ahead().blend(splats, torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_all_that_a_training_launches_was_foreseen(deterministic: bool) -> None:
+    """What was not is compiled behind all that was, and the first step waits for it."""
+    driver = FakeDriver()
+    backend = CudaBackend(driver, deterministic)
+    step, ahead = backend.training_step(), backend.ahead()
+    case = Case("foreseen", count=40, cameras=1, antialiased=True)
+    gaussians, cameras = random_gaussians(case).to(torch.float32), cameras_around(case)
+    adam, cameras = AdamState.zeros_like(gaussians), cameras.to(torch.float32)
+    photo = torch.zeros(1, case.height, case.width, 3, dtype=torch.uint8)
+    for index in range(24):
+        options = ProjectOptions(sh_degree=index // 6)
+        rgb, alpha = step.forward(gaussians, cameras, torch.zeros(1, 3), options)
+        _, v_rgb = backend.l1_ssim(rgb, photo, 0.2)
+        step.backward(v_rgb, None, alpha if index % 2 else None)
+        seen = gaussians.map(lambda t: t.detach().requires_grad_(t.ndim < 3))
+        rendered = render(seen, cameras, sh_degree=0, outputs=("depth", "normal"), backend=ahead)
+        assert rendered.normal is not None
+        rendered.normal.sum().backward()
+        step.finish(gaussians, adam, UPDATE, DensityStatistics.zeros(40))
+    files = {(interface().kernels[x.kernel].file, x.options) for x in driver.launches}
+    assert files <= driver.prepared
+    assert {file for file, _ in files} >= {"project.cu", "project_adj.cu", "loss.cu", "finish.cu"}
+
+
+def test_waiting_for_times_spoils_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = False
+    marks: dict[int, int] = {}
+
+    class Watch:
+        def __init__(self, device: torch.device) -> None:
+            self.number = len(marks)
+            marks[self.number] = 0
+
+        def mark(self) -> None:
+            marks[self.number] += 1
+
+        @property
+        def milliseconds(self) -> float | None:
+            return float(10 - self.number) if ready else None
+
+    monkeypatch.setattr(_cuda_later, "Stopwatch", Watch)
+    forms = [Choice(), Choice(adj_form=1)]
+    chooser = FormChooser(torch.device("cpu"), forms)
+    for number in range(2 * TRIALS + 5):
+        ready = number == 2 * TRIALS + 4
+        expected = forms[min(1, number // TRIALS) if number < 2 * TRIALS or ready else 0]
+        assert chooser.next() is expected
+        chooser.mark()
+        chooser.mark()
+    assert chooser.done
+    assert list(marks.values()) == [2] * 2 * TRIALS
 
 
 def test_all_backward_forms_are_tried_and_one_stays() -> None:

@@ -93,6 +93,7 @@ class FormChooser:
         self._forms = forms
         self._device = device
         self._watches: list[Stopwatch] = []
+        self._timed = False
         self._chosen = self._forms[0] if len(self._forms) == 1 else None
 
     @property
@@ -103,9 +104,11 @@ class FormChooser:
     def next(self) -> Choice:
         """The form of the next step."""
         tried = len(self._watches)
+        self._timed = False
         if self._chosen is None and tried >= TRIALS * len(self._forms):
             times = [watch.milliseconds for watch in self._watches]
             if None in times:
+                # Until the device gets there; not timed, or it would never be there.
                 return self._forms[0]
             best = [
                 min(t for t in times[first + 1 : first + TRIALS] if t is not None)
@@ -114,12 +117,13 @@ class FormChooser:
             self._chosen = self._forms[best.index(min(best))]
         if self._chosen is not None:
             return self._chosen
+        self._timed = True
         self._watches.append(Stopwatch(self._device))
         return self._forms[tried // TRIALS]
 
     def mark(self) -> None:
         """Before and after each part of the step that depends on the form."""
-        if self._chosen is None:
+        if self._timed:
             self._watches[-1].mark()
 
 

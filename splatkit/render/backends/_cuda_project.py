@@ -50,13 +50,19 @@ def project_options(degree: int, bases: int, half_records: bool) -> Options:
     )
 
 
-def prepare_cameras(work: Work, sources: Sources) -> Tensor:
-    """[C,CAMERA_FLOATS] what all splats of an image share."""
+def prepare_cameras(work: Work, sources: Sources, compiled: Options) -> Tensor:
+    """[C,CAMERA_FLOATS] what all splats of an image share.
+
+    Args:
+        work: launches, and images.
+        sources: cameras and how to project.
+        compiled: macros of the projection that follows, so that its file is compiled once.
+    """
     frame, options = work.frame, sources.options
     cameras = work.allocate("cameras", frame.cameras, constant("CAMERA_FLOATS"))
     work.driver.launch(
         "prepare_cameras",
-        (),
+        compiled,
         divided(frame.cameras, CAMERA_THREADS),
         CAMERA_THREADS,
         {
@@ -88,6 +94,8 @@ def project(
         with_rows: note where each pair went, for gradients.
     """
     frame, capacity = work.frame, work.capacity
+    means, quats, log_scales, logit_opacities, sh = sources.parameters
+    compiled = project_options(sources.degree, sh.shape[1], frame.choice.half_records)
     room = capacity.records
     floats = HALF_RECORD_FLOATS if frame.choice.half_records else RECORD_SIZE
 
@@ -99,13 +107,12 @@ def project(
         indices("gaussian_ids", room),
         indices("camera_ids", room) if with_cameras or frame.cameras > 1 else None,
         indices("depth_keys", room),
-        prepare_cameras(work, sources),
+        prepare_cameras(work, sources, compiled),
         indices("rows", frame.cameras, capacity.gaussians) if with_rows else None,
     )
-    means, quats, log_scales, logit_opacities, sh = sources.parameters
     work.driver.launch(
         "project",
-        project_options(sources.degree, sh.shape[1], frame.choice.half_records),
+        compiled,
         frame.cameras * divided(len(means), constant("PROJECT_THREADS")),
         constant("PROJECT_THREADS"),
         {
