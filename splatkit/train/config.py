@@ -13,6 +13,7 @@ from splatkit.core import UsageError
 from splatkit.ingest import IngestConfig
 from splatkit.train.free_space import FreeSpace
 from splatkit.train.initialize import Initialization
+from splatkit.train.open_space import OpenSpace
 from splatkit.train.passers_by import PassersBy
 from splatkit.train.photo_colors import PhotoColorFit
 from splatkit.train.schedule import Coarse, Rates, most_steps
@@ -49,6 +50,7 @@ class Recipe:
     classic: Classic = field(default_factory=Classic)
     initialization: Initialization = field(default_factory=Initialization)
     free_space: FreeSpace = field(default_factory=FreeSpace)
+    open_space: OpenSpace = field(default_factory=OpenSpace)
     shell: Shell = field(default_factory=Shell)
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the loss; the rest is L1."""

@@ -40,9 +40,6 @@ class FreeSpace:
     """Radius around a camera, in units of the distance to the nearest known points; 0 for none."""
     neighbours: int = 3
     """Cameras to which the way is kept free as well."""
-    ways: int = 0
-    """With few photos there may be more: so many ways in all. What a few see behind the scene can
-    hang where new views stand, between cameras that are no neighbours."""
 
 
 @dataclass
@@ -95,7 +92,7 @@ def free_zones(views: list[View], points: Tensor, options: FreeSpace) -> Zones:
     centers, sizes = [positions], [radii]
     apart = torch.cdist(positions, positions)
     apart.fill_diagonal_(math.inf)
-    count = min(max(options.neighbours, options.ways // len(positions)), len(positions) - 1)
+    count = min(options.neighbours, len(positions) - 1)
     for first in range(len(positions)):
         for second in apart[first].topk(count, largest=False).indices.tolist():
             radius = torch.minimum(radii[first], radii[second])

@@ -24,6 +24,7 @@ from splatkit.train.free_space import free_zones
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.machine import timed
 from splatkit.train.memory import photo_room, within_memory
+from splatkit.train.open_space import in_open_space
 from splatkit.train.photo_colors import cut_off
 from splatkit.train.photo_store import PhotoStore
 from splatkit.train.photos import View, color_on, load_views
@@ -102,7 +103,9 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
     yield Saved(trainer.save(run), "checkpoint")
     # Training that went astray has gone on from another state.
     state = trainer.state
-    gaussians = _closed(scene, views, state.model.gaussians.to("cpu"), config)
+    gaussians = state.model.gaussians.to("cpu")
+    open_to_view = in_open_space(gaussians.means, views, scene.points, config.recipe.open_space)
+    gaussians = _closed(scene, views, gaussians[~open_to_view], config)
     yield Finished(state.step, state.seconds, len(gaussians))
     return gaussians
 

@@ -9,6 +9,7 @@ import torch
 from splatkit.core import Gaussians, drain
 from splatkit.io.registry import write_gaussians
 from splatkit.train.free_space import FreeSpace, Zones, free_zones
+from splatkit.train.open_space import OpenSpace
 from splatkit.train.photos import load_views
 from splatkit.train.trainer import train
 from tests.train.photographed import make_gaussians
@@ -31,18 +32,6 @@ def test_balls_stand_around_cameras_and_on_the_way_to_neighbours(scene, views):
     between = (cameras[:-1] + cameras[1:]) / 2
     near = (cameras[1:] - cameras[:-1]).norm(dim=-1) < 2.5
     assert (torch.cdist(between[near], zones.centers) < zones.radii).any(1).all()
-
-
-def test_few_photos_keep_ways_to_all_others_free(scene, views):
-    cameras = torch.cat([view.camera.positions for view in views])
-    between = (cameras[:-3] + cameras[3:]) / 2
-    covered = {}
-    for ways in (0, 400):
-        zones = free_zones(views, scene.points, FreeSpace(ways=ways))
-        apart = torch.cdist(between, zones.centers) < zones.radii
-        covered[ways] = int(apart.any(1).sum())
-        assert (torch.cdist(scene.points, zones.centers) > zones.radii).all()
-    assert covered[400] == len(between) > covered[0]
 
 
 def test_no_ball_holds_known_points(scene, views):
@@ -84,7 +73,8 @@ def test_training_leaves_the_balls_empty(scene, views, tmp_path):
     gaussians.means[:3] = zones.centers[:3]
     file = tmp_path / "start.ply"
     write_gaussians(gaussians, file)
-    config = replace(FAST, iterations=20, max_gaussians=60, start=file)
-    off = replace(config, recipe=replace(FAST.recipe, free_space=FreeSpace(share=0.0)))
+    recipe = replace(FAST.recipe, open_space=OpenSpace(share=0.0))
+    config = replace(FAST, iterations=20, max_gaussians=60, start=file, recipe=recipe)
+    off = replace(config, recipe=replace(recipe, free_space=FreeSpace(share=0.0)))
     assert zones.reached_by(drain(train(scene, tmp_path / "off", off))).sum() >= 3
     assert not zones.reached_by(drain(train(scene, tmp_path / "on", config))).any()
