@@ -28,6 +28,10 @@ LEVELS = 2
 AGREEING, DISAGREEING = 0.5, 0.9
 """Deviations of a voxel's distances, in truncations, up to which and from which on its own grid and
 the coarser one are believed."""
+STEEP = 30.0
+"""Widths of a pixel that depths around it differ by, from which on the finest grid does not believe
+it: at outlines the Gaussians' depth is that of neither side, and one photo may be all that shows a
+place."""
 _REACH = 1 << 19
 """Voxels that an axis has to either side of the origin."""
 _PIECE = 2048
@@ -76,7 +80,8 @@ def fuse(views: list[DepthView], warp: Warp, voxel: float) -> Generator[Event, N
 
     Each of ``LEVELS`` grids has half the voxel and half the truncation of the one before. What its
     views did not see, or what they disagree about by its own measure, is as the coarser grid has
-    it: fine where depths are sure, and without holes where they are not.
+    it: fine where depths are sure, and without holes where they are not. Pixels at outlines speak
+    to coarser grids only.
 
     Args:
         views: what was seen; what is before a pixel's depth is free; pixels of depth 0 say nothing.
@@ -92,9 +97,20 @@ def fuse(views: list[DepthView], warp: Warp, voxel: float) -> Generator[Event, N
     grid = None
     for level in reversed(range(LEVELS)):
         coarse = block_places(block_keys(surface >> level).unique())
-        grid = yield from _fused(views, warp, voxel * 2**level, _touched(coarse), grid)
+        seen = [without_outlines(view) for view in views] if level == 0 else views
+        grid = yield from _fused(seen, warp, voxel * 2**level, _touched(coarse), grid)
     assert grid is not None
     return grid
+
+
+def without_outlines(view: DepthView) -> DepthView:
+    """The view without knowledge of pixels that stand between near and far."""
+    depth = torch.where(view.depth > 0, view.depth, torch.inf)[None, None]
+    far, near = (
+        torch.nn.functional.max_pool2d(sign * depth, 3, 1, 1)[0, 0] * sign for sign in (1, -1)
+    )
+    steep = view.depth.isfinite() & (far - near > STEEP / view.camera.Ks[0, 0, 0] * near)
+    return DepthView(view.camera, torch.where(steep, 0, view.depth))
 
 
 def _fused(
