@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from splatkit.core import UsageError
 from splatkit.train.config import seconds_from_text
@@ -68,6 +68,8 @@ class MeshOptions:
     """Write normals and tangents, too, for materials with a normal map."""
     time_limit: str | None = None
     """End on time with what there is then: 90s, 10m."""
+    resume: bool = False
+    """Go on with what the same command had done when it was stopped (in OUT.partial)."""
     backend: str = "auto"
     """Rasterizer of the Gaussians: auto, cpu, cuda, gsplat, torch_ref."""
     seed: int = 0
@@ -121,6 +123,11 @@ class MeshOptions:
         """Triangles of the result."""
         usual = self.effort.splats if self.mode == "splats" else self.effort.triangles
         return usual if self.triangles is None else self.triangles
+
+    def facts(self) -> dict[str, Any]:
+        """The options that the shape and the colours of the result depend on."""
+        names = ("mode", "preset", "triangles", "colors", "texture_side", "seed")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def seconds(self) -> float:

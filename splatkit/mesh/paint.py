@@ -13,6 +13,7 @@ from torch import Tensor
 
 from splatkit.core import Event, Progress, Triangles
 from splatkit.mesh.clean import edges_of
+from splatkit.mesh.kept import Kept
 from splatkit.mesh.lookup import look_up
 from splatkit.render import get_backend, render_triangles
 from splatkit.train.chance import PhotoOrder
@@ -22,6 +23,7 @@ RATE = 0.02
 """Of Adam on colours 0..1."""
 SSIM_WEIGHT = 0.2
 _BETAS = 0.9, 0.99
+STAGE = "paint"
 
 
 def painted(
@@ -33,6 +35,7 @@ def painted(
     supersample: int = 1,
     seed: int = 0,
     in_time: Callable[[], bool] = lambda: True,
+    kept: Kept | None = None,
 ) -> Generator[Event, None, Triangles]:
     """Give solid triangles the colours of photos.
 
@@ -44,16 +47,21 @@ def painted(
         supersample: as the result will be drawn.
         seed: of the order of photos.
         in_time: whether there is time for another step.
+        kept: where the colours are kept from time to time, and taken up if they are there.
     """
+    before = None if kept is None else kept.load(STAGE)
     if triangles.texture is not None:
-        start = yield from _averaged_texels(triangles, views)
+        start = triangles if before else (yield from _averaged_texels(triangles, views))
         drawing = _TexelDrawing(start, background, supersample)
     else:
-        start = yield from _averaged_vertices(triangles, views)
+        start = triangles if before else (yield from _averaged_vertices(triangles, views))
         drawing = _VertexDrawing(start, background, supersample)
+    begin = 0
+    if before is not None:
+        begin, drawing.colors = int(before["step"]), before["colors"].float()
     moments = torch.zeros_like(drawing.colors), torch.zeros_like(drawing.colors)
     order = PhotoOrder(len(views), seed)
-    for step in range(steps):
+    for step in range(begin, steps):
         if not in_time():
             break
         view = views[order.at(step)]
@@ -61,8 +69,12 @@ def painted(
         loss = photo_loss(rgb, view)
         (gradient,) = torch.autograd.grad(loss, colors)
         rate = RATE * 0.05 ** (step / steps)
-        _descend(drawing.colors, moments, rows, gradient, rate, step + 1)
+        _descend(drawing.colors, moments, rows, gradient, rate, step - begin + 1)
         yield Progress("Painting", step + 1, steps, f"loss {loss.item():.4f}")
+        if kept is not None and kept.due():
+            # Colours alone, at half the precision: a texture's moments are large and soon found.
+            told = {"step": torch.tensor(step + 1), "colors": drawing.colors.half()}
+            kept.save(STAGE, told)
     return drawing.painted()
 
 
@@ -91,9 +103,9 @@ class _VertexDrawing:
     """The same for colours at vertices: all of them at once."""
 
     def __init__(self, triangles: Triangles, background: Tensor, supersample: int) -> None:
-        assert triangles.colors is not None
         self._triangles, self._background, self._factor = triangles, background, supersample
-        self.colors = triangles.colors.clone()
+        blank = torch.zeros_like(triangles.vertices)
+        self.colors = blank if triangles.colors is None else triangles.colors.clone()
         self._all = torch.arange(len(self.colors))
 
     def draw(self, view: View) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,6 +20,7 @@ from splatkit.io.files import read_json
 from splatkit.io.scene import load_scene
 from splatkit.mesh.atlas import unwrapped
 from splatkit.mesh.clean import decimated, edges_of, manifold, welded
+from splatkit.mesh.kept import Kept
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.paint import painted
 from splatkit.mesh.physics import Collision, make_collision
@@ -71,11 +72,12 @@ def make_mesh(
     if output.suffix.lower() != ".glb":
         raise UsageError(f"{output}: expected a name ending in .glb")
     job, held_out = yield from _begun(Path(run), options, start)
-    background = job.background
+    background, kept = job.background, Kept(output)
+    yield from kept.begin(options.facts() | _facts_of_run(Path(run)), options.resume)
     if options.mode == "splats":
-        made, levels = (yield from _splats(job)), []
+        made, levels = (yield from _splats(job, kept)), []
     else:
-        made, levels = yield from _surface(job)
+        made, levels = yield from _surface(job, kept)
     if not any(projected_edge(made, view) > 0 for view in job.views):
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
     shape = None
@@ -109,6 +111,7 @@ def make_mesh(
             warning=True,
         )
     write_json(output.with_suffix(".json"), stats)
+    kept.remove()
     return MeshMade(output, stats)
 
 
@@ -158,17 +161,27 @@ def _begun(
     return _Job(gaussians, views, background, options, start), held_out
 
 
-def _surface(job: _Job) -> Generator[Event, None, tuple[Triangles, list[Triangles]]]:
+def _facts_of_run(run: Path) -> dict[str, Any]:
+    """What tells one training of a run folder from another."""
+    told = RunFolder(run).ply.stat()
+    return {"run": str(run.resolve()), "bytes": told.st_size, "written": told.st_mtime_ns}
+
+
+def _surface(job: _Job, kept: Kept) -> Generator[Event, None, tuple[Triangles, list[Triangles]]]:
     """The surface and its levels of detail: shape from depth, then colours from photos."""
     options, effort = job.options, job.options.effort
-    bare = yield from surface(
-        job.gaussians,
-        job.views,
-        cells=effort.cells,
-        triangles=options.count,
-        backend=options.backend,
-    )
-    whole = yield from _colored(job, bare, options.texels, effort.paint_steps)
+    if (shape := kept.load("shape")) is not None:
+        bare = Triangles(**shape)
+    else:
+        bare = yield from surface(
+            job.gaussians,
+            job.views,
+            cells=effort.cells,
+            triangles=options.count,
+            backend=options.backend,
+        )
+        kept.save("shape", {"vertices": bare.vertices, "faces": bare.faces})
+    whole = yield from _colored(job, bare, options.texels, effort.paint_steps, kept)
     return whole, (yield from _levels(job, bare))
 
 
@@ -184,15 +197,20 @@ def _levels(job: _Job, bare: Triangles) -> Generator[Event, None, list[Triangles
 
 
 def _colored(
-    job: _Job, bare: Triangles, side: int, steps: int
+    job: _Job, bare: Triangles, side: int, steps: int, kept: Kept | None = None
 ) -> Generator[Event, None, Triangles]:
     """Colours from photos until nine tenths of the time are over."""
     options = job.options
-    if options.colors != "vertex":
+    if kept is not None and (charts := kept.load("charts")) is not None:
+        bare = Triangles(**charts)
+    elif options.colors != "vertex":
         yield Note(f"Laying {len(bare):,} triangles out on a texture")
         # Texels beyond the photos' pixels would have nothing to show.
         pixels = sum(view.camera.width * view.camera.height for view in job.views)
         bare = unwrapped(bare, min(side, 1 << math.ceil(math.log2(pixels) / 2)))
+        if kept is not None:
+            names = ("vertices", "faces", "uvs", "texture")
+            kept.save("charts", {name: getattr(bare, name) for name in names})
     deadline = job.start + TIME_SHARE * options.seconds
     return (
         yield from painted(
@@ -202,11 +220,12 @@ def _colored(
             steps=steps,
             seed=options.seed,
             in_time=lambda: time.monotonic() < deadline,
+            kept=kept,
         )
     )
 
 
-def _splats(job: _Job) -> Generator[Event, None, Triangles]:
+def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
     """Triangles in the place of Gaussians, fitted and hardened."""
     schedule, options = SplatSchedule(), job.options
     weights = yield from shown(job.gaussians, job.views, options.backend)
@@ -224,6 +243,7 @@ def _splats(job: _Job) -> Generator[Event, None, Triangles]:
             supersample=SUPERSAMPLE,
             seed=options.seed,
             share_of_time=lambda: (time.monotonic() - began) / room,
+            kept=kept,
         )
     )
 

@@ -16,10 +16,14 @@ from torch import Tensor
 
 from splatkit.core import Event, Progress, Triangles
 from splatkit.mesh.clean import quarters
+from splatkit.mesh.kept import Kept
 from splatkit.mesh.paint import photo_loss
 from splatkit.render import render_triangles
+from splatkit.render.edges import render_with_edges
 from splatkit.train.chance import PhotoOrder
 from splatkit.train.photos import View
+
+STAGE = "splats"
 
 
 @dataclass(frozen=True)
@@ -28,21 +32,24 @@ class SplatSchedule:
 
     softness: float = 0.25
     """At the start."""
-    softness_end: float = 0.02
-    solid_from: float = 0.85
-    """Until here the window hardens; from here on triangles are solid."""
+    softness_end: float = 0.1
+    """Below it, windows have no slopes that photos could move."""
+    solid_from: float = 0.3
+    """Until here the window hardens; from here on triangles are solid, with smooth edges."""
+    places_until: float = 0.9
+    """From here on colours alone are learned, as they will be drawn."""
     floor: float = 0.05
     """Least opacity at the start."""
-    floor_from: float = 0.15
-    floor_until: float = 0.8
+    floor_from: float = 0.05
+    floor_until: float = 0.3
     change_from: float = 0.05
-    change_until: float = 0.6
-    changes: int = 10
+    change_until: float = 0.8
+    changes: int = 16
     """How often triangles are taken out and divided."""
     least_weight: float = 0.1
-    """Triangles whose largest blend weight over all photos is below this are taken out; rises to
-    three times as much."""
-    half_size_until: float = 0.4
+    """Soft triangles whose largest blend weight over all photos is below this are taken out; solid
+    ones that no photo shows."""
+    half_size_until: float = 0.15
     """Photos of half the size until here."""
     rate_places: float = 0.02
     """Of Adam on vertices, in units of the triangle's own size; falls to a tenth."""
@@ -88,6 +95,21 @@ class SplatState:
     def __len__(self) -> int:
         return len(self.base)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All that ``restore`` needs."""
+        found = {"base": self.base, "size": self.size, "step": torch.tensor(self.step)}
+        for name, tensor in self.parameters.items():
+            found |= {name: tensor}
+            found |= {f"{name}.{k}": moment for k, moment in enumerate(self.moments[name])}
+        return found
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Become what ``tensors`` was called on."""
+        self.base, self.size, self.step = tensors["base"], tensors["size"], int(tensors["step"])
+        for name in self.parameters:
+            self.parameters[name] = tensors[name]
+            self.moments[name] = tensors[f"{name}.0"], tensors[f"{name}.1"]
+
     def triangles(self, floor: float) -> Triangles:
         """What the parameters stand for."""
         count = len(self)
@@ -104,7 +126,7 @@ class SplatState:
         self.step += 1
         s = self.schedule
         rates = {
-            "places": 0.0 if share >= s.solid_from else s.rate_places * 0.1**share,
+            "places": 0.0 if share >= s.places_until else s.rate_places * 0.1**share,
             "colors": s.rate_colors * 0.1**share,
             "opacities": s.rate_opacities,
         }
@@ -154,6 +176,7 @@ def fitted(
     supersample: int = 1,
     seed: int = 0,
     share_of_time: Callable[[], float] = lambda: 0.0,
+    kept: Kept | None = None,
 ) -> Generator[Event, None, Triangles]:
     """Fit triangles to photos and harden them.
 
@@ -168,6 +191,7 @@ def fitted(
         seed: of the order of photos.
         share_of_time: of the time that may be used, 0..1: where it is ahead of the share of steps,
             the schedule follows it, so that work ends on time and solid.
+        kept: where the work is kept from time to time, and taken up if it is there.
 
     Returns:
         Opaque triangles with vertex colours; those that no photo shows are left out.
@@ -177,20 +201,26 @@ def fitted(
     order = PhotoOrder(len(views), seed)
     halves = [view.reduced(2) for view in views]
     span = (schedule.change_until - schedule.change_from) / schedule.changes
-    next_change, step, share = schedule.change_from, 0, 0.0
+    share, changes = 0.0, 0
+    if kept is not None and (before := kept.load(STAGE)) is not None:
+        share, changes = before.pop("progress").tolist()
+        state.restore(before)
+    rest = 1 - share
     while share < 1:
-        if share >= next_change and share < schedule.change_until:
+        if schedule.change_from + changes * span <= share < schedule.change_until:
             yield from _renewed(state, views, background, share, count)
-            next_change += span
-        index = order.at(step)
+            changes += 1
+        index = order.at(state.step)
         view = halves[index] if share < schedule.half_size_until else views[index]
         loss = _descend(state, view, background, share, supersample)
-        step += 1
-        share = max(step / steps, share_of_time())
+        share = max(state.step / steps, 1 - rest * (1 - share_of_time()))
         done = min(steps, round(share * steps))
         yield Progress("Fitting triangles", done, steps, f"loss {loss:.4f}, {len(state):,}")
+        if kept is not None and kept.due():
+            progress = torch.tensor([share, changes], dtype=torch.float64)
+            kept.save(STAGE, state.tensors() | {"progress": progress})
     made = state.triangles(1.0)
-    weight = yield from _most_shown(made, views, 0.0)
+    weight, _ = yield from _looked_at(made, views, background, 0.0)
     return replace(made.selected(weight > 0), opacities=None)
 
 
@@ -201,13 +231,15 @@ def _descend(
     softness = schedule.softness_at(share)
     leaves = {name: t.detach().requires_grad_() for name, t in state.parameters.items()}
     state.parameters = leaves
-    drawn = render_triangles(
-        state.triangles(schedule.floor_at(share)),
-        view.camera,
-        softness=softness,
-        background=background,
-        supersample=supersample if softness == 0 else 1,
-    )
+    triangles = state.triangles(schedule.floor_at(share))
+    if schedule.softness_at(share) > 0:
+        drawn = render_triangles(triangles, view.camera, softness=softness, background=background)
+    elif share < schedule.places_until:
+        drawn = render_with_edges(triangles, view.camera, background=background)
+    else:
+        drawn = render_triangles(
+            triangles, view.camera, background=background, supersample=supersample
+        )
     loss = photo_loss(drawn.rgb, view)
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     state.parameters = {name: t.detach() for name, t in leaves.items()}
@@ -222,31 +254,40 @@ def _renewed(
 ) -> Generator[Event, None, None]:
     """Take out what does not show and divide what shows most, up to the number allowed."""
     schedule = state.schedule
-    some = [view.reduced(2) for view in views]
+    softness = schedule.softness_at(share)
     triangles = state.triangles(schedule.floor_at(share))
-    weight = yield from _most_shown(triangles, some, schedule.softness_at(share))
-    least = schedule.least_weight * (1 + 2 * share / schedule.change_until)
-    keep = weight >= least
+    weight, error = yield from _looked_at(triangles, views, background, softness)
+    keep = weight >= schedule.least_weight if softness > 0 else weight > 0
     if bool(keep.any()):
         state.keep(keep)
-        weight = weight[keep]
+        error = error[keep]
     room = (count - len(state)) // 3
     if room > 0:
-        size = state.size.view(-1)
-        state.divide((weight * size).argsort(descending=True, stable=True)[:room])
+        state.divide(error.argsort(descending=True, stable=True)[:room])
 
 
-def _most_shown(
-    triangles: Triangles, views: list[View], softness: float
-) -> Generator[Event, None, Tensor]:
-    """[T] the largest blend weight of each triangle over all views."""
-    most = torch.zeros(len(triangles))
+def _looked_at(
+    triangles: Triangles, views: list[View], background: Tensor, softness: float
+) -> Generator[Event, None, tuple[Tensor, Tensor]]:
+    """[T] the largest blend weight of each triangle over all views, and [T] the sum of the errors
+    of the pixels in which it shows most."""
+    most, error = torch.zeros(len(triangles)), torch.zeros(len(triangles) + 1)
     for done, view in enumerate(views):
         with torch.no_grad():
             drawn = render_triangles(
-                triangles, view.camera, softness=softness, outputs=("weights",)
+                triangles,
+                view.camera,
+                softness=softness,
+                background=background,
+                outputs=("weights",),
             )
         assert drawn.weight_max is not None
+        assert drawn.rgb is not None
         most = torch.maximum(most, drawn.weight_max)
+        away = (drawn.rgb - view.image / 255).abs().mean(-1)
+        if view.mask is not None:
+            away = away * (view.mask > 0)
+        # Pixels that show none count for the last, which is none.
+        error.index_add_(0, drawn.ids.view(-1).long() % len(error), away.view(-1))
         yield Progress("Looking at triangles", done + 1, len(views))
-    return most
+    return most, error[:-1]

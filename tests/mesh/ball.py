@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from splatkit.core import Cameras, Triangles
@@ -14,6 +16,7 @@ RADIUS = 1.0
 CASE = TriangleCase("ball", 0.0, 64, 48, cameras=6, distance=3.0)
 
 
+@cache
 def ball(levels: int = 4) -> Triangles:
     """A ball with a colour for each direction."""
     faces, places = octahedra(levels)
@@ -33,6 +36,7 @@ def cameras() -> Cameras:
     return Cameras(viewmats, around.Ks[:1].expand(7, 3, 3).float(), CASE.width, CASE.height)
 
 
+@cache
 def photos() -> list[View]:
     """What the cameras see."""
     drawn = render_triangles(ball(), cameras(), supersample=2)

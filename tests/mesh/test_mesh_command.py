@@ -13,8 +13,15 @@ from splatkit.core import Gaussians
 from splatkit.io import mesh_glb, read_json, write_gaussians, write_json
 from splatkit.io.images import write_image
 from splatkit.mesh.collision import is_watertight
+from splatkit.mesh.options import MESH_PRESETS, MeshPreset
 from splatkit.render import render
 from tests.scenes import ball_over_floor, ring, write_run
+
+
+@pytest.fixture(autouse=True)
+def little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All stages, each as short as the pictures are small."""
+    monkeypatch.setitem(MESH_PRESETS, "draft", MeshPreset(12_000, 2_000, 256, 12, 2_000, 60))
 
 
 def finished(folder: Path) -> Path:

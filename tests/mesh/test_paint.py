@@ -29,7 +29,7 @@ def mean_psnr(mesh: Triangles) -> float:
 def test_vertices_get_the_photos_colours() -> None:
     mesh = Triangles(ball().vertices, ball().faces)
     first = drain(painted(mesh, photos(), BLACK, steps=0, supersample=2))
-    best = drain(painted(mesh, photos(), BLACK, steps=40, supersample=2))
+    best = drain(painted(mesh, photos(), BLACK, steps=12, supersample=2))
     assert mean_psnr(first) > 30
     assert mean_psnr(best) > mean_psnr(first)
     truth = ball().colors
@@ -58,7 +58,7 @@ def test_a_texture_gets_the_photos_colours() -> None:
     assert torch.equal(mesh.corners.reshape(-1, 9).sort(0).values,
                        ball(3).corners.reshape(-1, 9).sort(0).values)  # fmt: skip
     first = drain(painted(mesh, photos(), BLACK, steps=0, supersample=2))
-    best = drain(painted(mesh, photos(), BLACK, steps=40, supersample=2))
+    best = drain(painted(mesh, photos(), BLACK, steps=12, supersample=2))
     assert mean_psnr(first) > 25
     assert mean_psnr(best) > mean_psnr(first)
 
