@@ -5,8 +5,8 @@ behind the scene can hang before it just as well, where no camera stands that wo
 But one could have stood there. So every camera is moved about what it looks at, as far as its
 neighbours are away, and from each of these places the way towards the points that structure from
 motion found is taken to be open for nearly half its length. Where several places agree, nothing
-can be, and what training left there is taken out of the finished scene. (Taken out while training
-goes on, it comes back beside.)
+can be, and what training left there is taken out of the finished scene. (To take it out while
+training goes on is no better.)
 """
 
 from __future__ import annotations

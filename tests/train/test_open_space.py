@@ -12,6 +12,7 @@ from splatkit.train.open_space import OpenSpace, in_open_space
 from splatkit.train.photos import load_views
 from splatkit.train.trainer import train
 from tests.train.photographed import make_gaussians
+from tests.train.sampled import sample_scene
 from tests.train.test_trainer import FAST
 
 
@@ -52,6 +53,16 @@ def test_nothing_is_open_where_that_is_not_known(scene, views, between):
         (points, OpenSpace(few_photos=len(views))),
     ):
         assert not in_open_space(between, views, known, options).any()
+
+
+def test_true_surfaces_of_the_sample_are_not_open():
+    scene = sample_scene()
+    views = drain(load_views(scene.photos[::3], lambda width, height: (96, 64), None))
+    known = scene.points[::3]
+    assert not in_open_space(scene.points, views, known, OpenSpace()).any()
+    cameras = torch.cat([view.camera.positions for view in views])
+    before = torch.lerp(scene.points.mean(0), cameras, 0.7)
+    assert in_open_space(before, views, known, OpenSpace()).float().mean() > 0.4
 
 
 def test_what_hangs_there_is_not_in_the_finished_scene(scene, views, between, tmp_path):
