@@ -33,7 +33,7 @@ class Allowance:
         self._clock = clock
         self._lock = threading.Lock()
         self._saved = RESERVE
-        self._told = clock()
+        self._told = self._open = clock()
 
     @property
     def share(self) -> float:
@@ -57,14 +57,21 @@ class Allowance:
 
         Args:
             moving: whether somebody waits for the answer to what they did.
-            waited: seconds since a view at rest was renewed.
+            waited: seconds since whoever asks was last drawn for.
         """
         with self._lock:
             self._earn()
             if self._share >= 1:
                 return 0.0
-            missing = (0.0 if moving or waited > PATIENCE else RESERVE) - self._saved
-            return max(0.0, missing) / self._share
+            if not moving and waited <= PATIENCE:
+                return max(0.0, RESERVE - self._saved) / self._share
+            if self._saved >= 0:
+                self._open = self._told
+            # One picture for each who waited when there was time: left to chance, some of many who
+            # move would wait for long.
+            if self._told - waited <= self._open:
+                return 0.0
+            return -self._saved / self._share
 
     def _earn(self) -> None:
         now = self._clock()

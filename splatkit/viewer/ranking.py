@@ -61,7 +61,10 @@ class Ranking:
             _, version = source.current()
             key = (id(source), photo.name, version)
             if key not in self._kept:
-                while source.allowance is not None and source.allowance.wait(moving=True) > 0:
+                start = time.perf_counter()
+                while source.allowance is not None and source.allowance.wait(
+                    moving=True, waited=time.perf_counter() - start
+                ):
                     time.sleep(_NAP)
                 start = time.perf_counter()
                 self._kept[key] = self._compare(source, photo)

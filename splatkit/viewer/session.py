@@ -6,6 +6,7 @@ follows. Each session has its own thread, so that a slow browser holds up no oth
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -142,7 +143,7 @@ class Session:
 
     def _run(self) -> None:
         drawn: tuple[object, ...] | None = None
-        drawn_at = time.monotonic()
+        drawn_at = -math.inf
         sharp = False
         while True:
             with self._changed:

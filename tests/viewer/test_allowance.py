@@ -63,6 +63,22 @@ def test_a_view_at_rest_is_renewed_although_others_never_rest() -> None:
     assert renewed > 300 / (2 * PATIENCE)
 
 
+def test_nobody_among_many_who_move_waits_for_long() -> None:
+    time = Time()
+    allowance = Allowance(0.1, time)
+    chance, drawn_at, longest = random.Random(0), [0.0] * 16, 0.0
+    while time.now < 300:
+        time.now += 0.01
+        who = chance.randrange(16)
+        if allowance.wait(moving=True, waited=time.now - drawn_at[who]) == 0:
+            longest = max(longest, time.now - drawn_at[who])
+            time.now += 0.04
+            allowance.spend(0.04)
+            drawn_at[who] = time.now
+    # A round of all takes 16 times 0.04 s of a tenth of the time.
+    assert longest < 3 * 16 * 0.04 / 0.1
+
+
 def test_the_whole_time_is_no_limit() -> None:
     allowance = Allowance(1.0, Time())
     allowance.spend(1000)
