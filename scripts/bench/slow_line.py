@@ -54,7 +54,9 @@ class SlowLine:
         # Small buffers: what the line does not carry yet must be felt by who sends it.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         inner, outer = await asyncio.open_connection(sock=connection, limit=_PIECE)
-        await asyncio.gather(self._carry(reader, outer), self._carry(inner, writer))
+        # Cut off at the end.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(self._carry(reader, outer), self._carry(inner, writer))
 
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
