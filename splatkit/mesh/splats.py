@@ -18,7 +18,7 @@ from splatkit.core import Event, Progress, Triangles
 from splatkit.mesh.clean import quarters
 from splatkit.mesh.kept import Kept
 from splatkit.mesh.paint import photo_loss
-from splatkit.render import render_triangles
+from splatkit.render import RenderedTriangles, render_triangles
 from splatkit.render.edges import render_with_edges
 from splatkit.train.chance import PhotoOrder
 from splatkit.train.photos import View
@@ -45,7 +45,7 @@ class SplatSchedule:
     change_from: float = 0.05
     change_until: float = 0.8
     changes: int = 16
-    """How often triangles are taken out and divided."""
+    """How often triangles are taken out and divided, at most: all photos are seen in between."""
     least_weight: float = 0.1
     """Soft triangles whose largest blend weight over all photos is below this are taken out; solid
     ones that no photo shows."""
@@ -91,6 +91,7 @@ class SplatState:
             name: (torch.zeros_like(t), torch.zeros_like(t)) for name, t in self.parameters.items()
         }
         self.step = 0
+        self.forget()
 
     def __len__(self) -> int:
         return len(self.base)
@@ -98,6 +99,7 @@ class SplatState:
     def tensors(self) -> dict[str, Tensor]:
         """All that ``restore`` needs."""
         found = {"base": self.base, "size": self.size, "step": torch.tensor(self.step)}
+        found |= {"most": self.most, "error": self.error}
         for name, tensor in self.parameters.items():
             found |= {name: tensor}
             found |= {f"{name}.{k}": moment for k, moment in enumerate(self.moments[name])}
@@ -106,6 +108,7 @@ class SplatState:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Become what ``tensors`` was called on."""
         self.base, self.size, self.step = tensors["base"], tensors["size"], int(tensors["step"])
+        self.most, self.error = tensors["most"], tensors["error"]
         for name in self.parameters:
             self.parameters[name] = tensors[name]
             self.moments[name] = tensors[f"{name}.0"], tensors[f"{name}.1"]
@@ -139,11 +142,28 @@ class SplatState:
             self.parameters[name] -= rates[name] * mean / spread
         self.parameters["colors"].clamp_(0, 1)
 
+    def forget(self) -> None:
+        """Nothing is known of what shows, and of how wrong it is."""
+        self.most, self.error = torch.zeros(len(self)), torch.zeros(len(self))
+
+    def notice(self, drawn: RenderedTriangles, view: View) -> None:
+        """Take note of a photo's picture: the largest blend weight of each triangle, and the sum of
+        the errors of the pixels in which it shows most."""
+        assert drawn.rgb is not None
+        assert drawn.weight_max is not None
+        self.most = torch.maximum(self.most, drawn.weight_max)
+        away = (drawn.rgb.detach() - view.image / 255).abs().mean(-1)
+        shown = drawn.ids >= 0
+        if view.mask is not None:
+            shown = shown & (view.mask > 0)
+        self.error.index_add_(0, drawn.ids[shown].long(), away[shown])
+
     def keep(self, rows: Tensor) -> None:
         """Only the triangles of a mask or of indices."""
         self.base, self.size = self.base[rows], self.size[rows]
         self.parameters = {name: t[rows] for name, t in self.parameters.items()}
         self.moments = {name: (a[rows], b[rows]) for name, (a, b) in self.moments.items()}
+        self.forget()
 
     def divide(self, rows: Tensor) -> None:
         """Put the four quarters of some triangles in their place; their moments start anew."""
@@ -163,6 +183,7 @@ class SplatState:
             first, second = self.moments[name]
             blank = torch.zeros_like(fresh)
             self.moments[name] = (torch.cat((first, blank)), torch.cat((second, blank)))
+        self.forget()
 
 
 def fitted(
@@ -207,9 +228,12 @@ def fitted(
         state.restore(before)
     rest = 1 - share
     while share < 1:
-        if schedule.change_from + changes * span <= share < schedule.change_until:
-            yield from _renewed(state, views, background, share, count)
-            changes += 1
+        # All photos were looked at since the last round began.
+        if state.step % len(views) == 0:
+            if schedule.change_from + changes * span <= share < schedule.change_until:
+                _renew(state, share, count)
+                changes = int((share - schedule.change_from) / span) + 1
+            state.forget()
         index = order.at(state.step)
         view = halves[index] if share < schedule.half_size_until else views[index]
         loss = _descend(state, view, background, share, supersample)
@@ -220,8 +244,8 @@ def fitted(
             progress = torch.tensor([share, changes], dtype=torch.float64)
             kept.save(STAGE, state.tensors() | {"progress": progress})
     made = state.triangles(1.0)
-    weight, _ = yield from _looked_at(made, views, background, 0.0)
-    return replace(made.selected(weight > 0), opacities=None)
+    shows = yield from _showing(made, views)
+    return replace(made.selected(shows), opacities=None)
 
 
 def _descend(
@@ -232,14 +256,22 @@ def _descend(
     leaves = {name: t.detach().requires_grad_() for name, t in state.parameters.items()}
     state.parameters = leaves
     triangles = state.triangles(schedule.floor_at(share))
-    if schedule.softness_at(share) > 0:
-        drawn = render_triangles(triangles, view.camera, softness=softness, background=background)
+    outputs = ("weights",)
+    if softness > 0:
+        drawn = render_triangles(
+            triangles, view.camera, softness=softness, background=background, outputs=outputs
+        )
     elif share < schedule.places_until:
-        drawn = render_with_edges(triangles, view.camera, background=background)
+        drawn = render_with_edges(triangles, view.camera, background=background, outputs=outputs)
     else:
         drawn = render_triangles(
-            triangles, view.camera, background=background, supersample=supersample
+            triangles,
+            view.camera,
+            background=background,
+            supersample=supersample,
+            outputs=outputs,
         )
+    state.notice(drawn, view)
     loss = photo_loss(drawn.rgb, view)
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     state.parameters = {name: t.detach() for name, t in leaves.items()}
@@ -249,15 +281,11 @@ def _descend(
     return loss.item()
 
 
-def _renewed(
-    state: SplatState, views: list[View], background: Tensor, share: float, count: int
-) -> Generator[Event, None, None]:
-    """Take out what does not show and divide what shows most, up to the number allowed."""
-    schedule = state.schedule
-    softness = schedule.softness_at(share)
-    triangles = state.triangles(schedule.floor_at(share))
-    weight, error = yield from _looked_at(triangles, views, background, softness)
-    keep = weight >= schedule.least_weight if softness > 0 else weight > 0
+def _renew(state: SplatState, share: float, count: int) -> None:
+    """Take out what does not show and divide what is most wrong, up to the number allowed."""
+    schedule, error = state.schedule, state.error
+    least = schedule.least_weight if schedule.softness_at(share) > 0 else 1e-6
+    keep = state.most >= least
     if bool(keep.any()):
         state.keep(keep)
         error = error[keep]
@@ -266,28 +294,13 @@ def _renewed(
         state.divide(error.argsort(descending=True, stable=True)[:room])
 
 
-def _looked_at(
-    triangles: Triangles, views: list[View], background: Tensor, softness: float
-) -> Generator[Event, None, tuple[Tensor, Tensor]]:
-    """[T] the largest blend weight of each triangle over all views, and [T] the sum of the errors
-    of the pixels in which it shows most."""
-    most, error = torch.zeros(len(triangles)), torch.zeros(len(triangles) + 1)
+def _showing(triangles: Triangles, views: list[View]) -> Generator[Event, None, Tensor]:
+    """[T] whether any view shows the solid triangle."""
+    shows = torch.zeros(len(triangles), dtype=torch.bool)
     for done, view in enumerate(views):
         with torch.no_grad():
-            drawn = render_triangles(
-                triangles,
-                view.camera,
-                softness=softness,
-                background=background,
-                outputs=("weights",),
-            )
+            drawn = render_triangles(triangles, view.camera, outputs=("weights",))
         assert drawn.weight_max is not None
-        assert drawn.rgb is not None
-        most = torch.maximum(most, drawn.weight_max)
-        away = (drawn.rgb - view.image / 255).abs().mean(-1)
-        if view.mask is not None:
-            away = away * (view.mask > 0)
-        # Pixels that show none count for the last, which is none.
-        error.index_add_(0, drawn.ids.view(-1).long() % len(error), away.view(-1))
+        shows |= drawn.weight_max > 0
         yield Progress("Looking at triangles", done + 1, len(views))
-    return most, error[:-1]
+    return shows

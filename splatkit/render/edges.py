@@ -9,6 +9,7 @@ Beyond the middle it covers t - 1/2 of the other pixel, before it 1/2 - t of its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -19,7 +20,11 @@ from splatkit.render.triangles import RenderedTriangles, render_triangles
 
 
 def render_with_edges(
-    triangles: Triangles, camera: Cameras, *, background: Tensor | None = None
+    triangles: Triangles,
+    camera: Cameras,
+    *,
+    background: Tensor | None = None,
+    outputs: Sequence[str] = (),
 ) -> RenderedTriangles:
     """Draw solid triangles with smooth edges from one camera, one sample a pixel.
 
@@ -29,6 +34,7 @@ def render_with_edges(
         triangles: see ``render_triangles``; colours or a texture are needed.
         camera: batch of one.
         background: [3] sRGB behind everything; black when None.
+        outputs: further ones of ``TRIANGLE_OUTPUTS``.
 
     Returns:
         What ``render_triangles`` returns, with depth; edges are smooth in ``rgb`` only.
@@ -37,7 +43,8 @@ def render_with_edges(
         SplatkitError: a shape is not as said.
     """
     camera = camera.to(triangles.device)
-    drawn = render_triangles(triangles, camera, background=background, outputs=("depth",))
+    wanted = ("depth", *outputs)
+    drawn = render_triangles(triangles, camera, background=background, outputs=wanted)
     assert drawn.rgb is not None
     assert drawn.depth is not None
     rgb, ids = drawn.rgb[0], drawn.ids[0].long()
