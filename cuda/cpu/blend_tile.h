@@ -27,16 +27,6 @@ constexpr int UNROLL = 4;
 // How many entries ahead splats are fetched into the cache.
 constexpr int PREFETCH = 12;
 
-SK_INLINE void prefetch(const void *p) {
-#if defined(__GNUC__) || defined(__clang__)
-  __builtin_prefetch(p);
-#elif defined(SK_ISA_AVX2) || defined(SK_ISA_AVX512)
-  _mm_prefetch((const char *)p, _MM_HINT_T0);
-#else
-  (void)p;
-#endif
-}
-
 // Where a tile lies.
 struct TilePlace {
   int camera, x, y;    // first pixel

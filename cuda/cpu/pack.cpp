@@ -31,11 +31,8 @@ void pack_splats(const BlendArguments<float> &a, const int32_t *order, int64_t b
                  PackedSplat *packed) {
   for (int64_t i = begin; i < end; i += L) {
     const int n = (int)(end - i < L ? end - i : L);
-    for (int64_t k = i + AHEAD; k < i + AHEAD + L && k < end; ++k) {
-#if defined(__GNUC__) || defined(__clang__)
-      __builtin_prefetch(a.records + (int64_t)RECORD_SIZE * order[k]);
-#endif
-    }
+    for (int64_t k = i + AHEAD; k < i + AHEAD + L && k < end; ++k)
+      prefetch(a.records + (int64_t)RECORD_SIZE * order[k]);
     alignas(64) int32_t rows[L], gaussians[L];
     for (int l = 0; l < L; ++l) {
       rows[l] = order[i + (l < n ? l : 0)];

@@ -42,6 +42,18 @@
 namespace splatkit {
 inline namespace SK_ISA {
 
+// Starts to bring a line of memory into the cache, to be read or written soon.
+template <bool WRITTEN = false>
+SK_INLINE void prefetch(const void *p) {
+#if defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(p, WRITTEN);
+#elif defined(SK_ISA_AVX2) || defined(SK_ISA_AVX512)
+  _mm_prefetch((const char *)p, _MM_HINT_T0);
+#else
+  (void)p;
+#endif
+}
+
 SK_INLINE vfloat operator+=(vfloat &a, vfloat b) { return a = a + b; }
 SK_INLINE vfloat operator-=(vfloat &a, vfloat b) { return a = a - b; }
 SK_INLINE vfloat operator*=(vfloat &a, vfloat b) { return a = a * b; }

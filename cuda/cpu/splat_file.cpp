@@ -77,10 +77,15 @@ void splat_keys(const PackSplats &a, int64_t begin, int64_t end, uint16_t *keys)
 void pack_splat_rows(const PackSplats &a, int64_t begin, int64_t end, const uint16_t *keys,
                      int64_t *places) {
   float scales[3 * ROWS], opacities[ROWS], inverse[ROWS], values[SPLAT_BYTES * ROWS];
-  uint8_t bytes[SPLAT_BYTES * ROWS];
+  uint8_t bytes[SPLAT_BYTES * ROWS], *records[ROWS];
   for (int64_t i = begin; i < end; i += ROWS) {
     const int n = rows_from(i, end);
     const float *quats = a.quats + 4 * i;
+    // Places lie far apart: they come into the cache while the numbers are worked out.
+    for (int k = 0; k < n; ++k) {
+      records[k] = a.records + SPLAT_RECORD * places[keys[i - begin + k]]++;
+      prefetch<true>(records[k]);
+    }
     exp_all(a.log_scales + 3 * i, 3 * n, scales);
     sigmoid_all(a.logit_opacities + i, n, opacities);
     inverse_lengths(quats, n, inverse);
@@ -93,7 +98,7 @@ void pack_splat_rows(const PackSplats &a, int64_t begin, int64_t end, const uint
     }
     round_all(a.steps, values, n, bytes);
     for (int k = 0; k < n; ++k) {
-      uint8_t *record = a.records + SPLAT_RECORD * places[keys[i - begin + k]]++;
+      uint8_t *record = records[k];
       std::memcpy(record, a.means + 3 * (i + k), 3 * sizeof(float));
       std::memcpy(record + 3 * sizeof(float), scales + 3 * k, 3 * sizeof(float));
       std::memcpy(record + FLOATS * sizeof(float), bytes + SPLAT_BYTES * k, SPLAT_BYTES);
