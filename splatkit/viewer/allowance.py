@@ -19,7 +19,9 @@ class Allowance:
     """Seconds of drawing, earned as a share of the time that passes.
 
     Drawing may take ``share`` of a training's time and ``RESERVE`` seconds once. Who moves the view
-    draws on what was saved up, so that movement is smooth although the share is small.
+    draws on what was saved up, so that movement is smooth although the share is small. When it is
+    used up, those who wait get a picture each before anybody gets a second one; what that takes too
+    much is paid back before the next round.
 
     Args:
         share: 0..1 of the time.
