@@ -16,15 +16,15 @@ SplatSteps steps_of(const Array<const float, 1> &step, const Array<const float, 
   return steps;
 }
 
-void bind_pack(Array<const float, 2> means, Array<const float, 2> quats,
+bool bind_pack(Array<const float, 2> means, Array<const float, 2> quats,
                Array<const float, 2> log_scales, Array<const float, 1> logit_opacities,
                Array<const float, 2> colors, Array<const float, 1> step,
-               Array<const float, 1> offset, Array<uint8_t, 2> records) {
-  const PackSplats a = {means.data(),           quats.data(),  log_scales.data(),
-                        logit_opacities.data(), colors.data(), (int64_t)means.shape(0),
-                        steps_of(step, offset), records.data()};
+               Array<const float, 1> offset, float log_scale_bound, Array<uint8_t, 2> records) {
+  const PackSplats a = {means.data(),           quats.data(),    log_scales.data(),
+                        logit_opacities.data(), colors.data(),   (int64_t)means.shape(0),
+                        steps_of(step, offset), log_scale_bound, records.data()};
   nb::gil_scoped_release release;
-  pack_splats(a);
+  return pack_splats(a);
 }
 
 void bind_unpack(Array<const uint8_t, 2> records, Array<const float, 1> step,
@@ -42,6 +42,8 @@ void bind_unpack(Array<const uint8_t, 2> records, Array<const float, 1> step,
 }  // namespace
 
 void bind_files(nb::module_ &module) {
-  module.def("pack_splats", &bind_pack, "Gaussians to the sorted records [N,32] of .splat files.");
+  module.def(
+      "pack_splats", &bind_pack,
+      "Gaussians to the sorted records [N,32] of .splat files, and whether all can be used.");
   module.def("unpack_splats", &bind_unpack, "Records [N,32] of .splat files to Gaussians.");
 }

@@ -2,6 +2,8 @@
 
 #include "splat_file.h"
 
+#include <cfloat>
+
 #include "simd.h"
 
 namespace splatkit {
@@ -24,6 +26,14 @@ SK_INLINE void sigmoid_all(const float *x, int n, float *out) {
     const vfloat e = exp(-load_first(x + i, n - i));
     store_first(out + i, vfloat(1.0f) / (vfloat(1.0f) + e), n - i);
   }
+}
+
+// Whether n numbers lie between -bound and bound; NaN does not.
+SK_INLINE bool within(const float *x, int n, float bound) {
+  vmask good = first_lanes(vfloat::size);
+  for (int i = 0; i < n; i += vfloat::size)
+    good = good & (abs(load_first(x + i, n - i)) < vfloat(bound));
+  return all(good);
 }
 
 // 1 / length of n quaternions.
@@ -58,7 +68,7 @@ SK_INLINE void round_all(const SplatSteps &steps, const float *values, int n, ui
 
 }  // namespace
 
-void splat_keys(const PackSplats &a, int64_t begin, int64_t end, uint16_t *keys) {
+void splat_keys(const PackSplats &a, int64_t begin, int64_t end, uint16_t *keys, bool *fit) {
   float sums[ROWS], opacities[ROWS];
   int32_t raw[ROWS + vfloat::size];
   for (int64_t i = begin; i < end; i += ROWS) {
@@ -71,11 +81,12 @@ void splat_keys(const PackSplats &a, int64_t begin, int64_t end, uint16_t *keys)
       store(raw + k, bitcast_int(bulk) >> SPLAT_KEY_SHIFT & vint(SPLAT_KEYS - 1));
     }
     for (int k = 0; k < n; ++k) keys[i - begin + k] = (uint16_t)raw[k];
+    *fit &= within(s, 3 * n, a.log_scale_bound) && within(a.logit_opacities + i, n, FLT_MAX);
   }
 }
 
 void pack_splat_rows(const PackSplats &a, int64_t begin, int64_t end, const uint16_t *keys,
-                     int64_t *places) {
+                     int64_t *places, bool *fit) {
   float scales[3 * ROWS], opacities[ROWS], inverse[ROWS], values[SPLAT_BYTES * ROWS];
   uint8_t bytes[SPLAT_BYTES * ROWS], *records[ROWS];
   for (int64_t i = begin; i < end; i += ROWS) {
@@ -86,6 +97,8 @@ void pack_splat_rows(const PackSplats &a, int64_t begin, int64_t end, const uint
       records[k] = a.records + SPLAT_RECORD * places[keys[i - begin + k]]++;
       prefetch<true>(records[k]);
     }
+    *fit &= within(a.means + 3 * i, 3 * n, FLT_MAX) && within(quats, 4 * n, FLT_MAX) &&
+            within(a.colors + 3 * i, 3 * n, FLT_MAX);
     exp_all(a.log_scales + 3 * i, 3 * n, scales);
     sigmoid_all(a.logit_opacities + i, n, opacities);
     inverse_lengths(quats, n, inverse);

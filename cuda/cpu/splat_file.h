@@ -21,6 +21,7 @@ struct PackSplats {
   const float *colors;                      // [N,3] coefficients of degree 0
   int64_t count;
   SplatSteps steps;
+  float log_scale_bound;
   uint8_t *records;  // [N,32]
 };
 
@@ -36,16 +37,17 @@ struct UnpackSplats {
 // A record's key: the upper bits of volume times opacity, a float32; sixteen keys an octave.
 constexpr int SPLAT_KEY_SHIFT = 19, SPLAT_KEYS = 1 << (32 - 1 - SPLAT_KEY_SHIFT);
 
-// Records in falling order of their keys, equal ones in the order they came in.
-void pack_splats(const PackSplats &a);
+// Records in falling order of their keys, equal ones in the order they came in. Returns whether all
+// numbers were finite and all log_scales between -log_scale_bound and log_scale_bound.
+bool pack_splats(const PackSplats &a);
 // A scale of 0 becomes least_log_scale, a negative one NaN, a quaternion of 0 no turn.
 void unpack_splats(const UnpackSplats &a);
 
 }  // namespace splatkit
 
-// Gaussians begin..end.
-SK_KERNEL(splat_keys, (const PackSplats &a, int64_t begin, int64_t end, uint16_t *keys));
+// Gaussians begin..end. fit becomes false when a number read here is not as pack_splats says.
+SK_KERNEL(splat_keys, (const PackSplats &a, int64_t begin, int64_t end, uint16_t *keys, bool *fit));
 // places: of each key, where the next record goes, and moved on.
-SK_KERNEL(pack_splat_rows,
-          (const PackSplats &a, int64_t begin, int64_t end, const uint16_t *keys, int64_t *places));
+SK_KERNEL(pack_splat_rows, (const PackSplats &a, int64_t begin, int64_t end, const uint16_t *keys,
+                            int64_t *places, bool *fit));
 SK_KERNEL(unpack_splat_rows, (const UnpackSplats &a, int64_t begin, int64_t end));

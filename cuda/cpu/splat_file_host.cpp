@@ -1,5 +1,6 @@
 // Sorts .splat records while they are written: by counting, in two passes over the Gaussians.
 
+#include <atomic>
 #include <vector>
 
 #include "buffer.h"
@@ -14,15 +15,18 @@ constexpr int64_t PIECE = 1 << 16;
 
 }  // namespace
 
-void pack_splats(const PackSplats &a) {
+bool pack_splats(const PackSplats &a) {
   const int64_t pieces = (a.count + PIECE - 1) / PIECE;
   Buffer<uint16_t> keys;
   keys.resize(a.count);
   // How many Gaussians of a piece have a key, then where the piece puts the next of them.
   std::vector<int64_t> places(pieces * SPLAT_KEYS, 0);
+  std::atomic<bool> all_fit{true};
   const auto key = SK_BEST(splat_keys);
   parallel_for(a.count, PIECE, [&](int64_t begin, int64_t end, int) {
-    key(a, begin, end, keys.data() + begin);
+    bool fit = true;
+    key(a, begin, end, keys.data() + begin, &fit);
+    if (!fit) all_fit = false;
     int64_t *number = places.data() + begin / PIECE * SPLAT_KEYS;
     for (int64_t i = begin; i < end; ++i) ++number[keys[i]];
   });
@@ -36,8 +40,12 @@ void pack_splats(const PackSplats &a) {
     }
   const auto pack = SK_BEST(pack_splat_rows);
   parallel_for(a.count, PIECE, [&](int64_t begin, int64_t end, int) {
-    pack(a, begin, end, keys.data() + begin, places.data() + begin / PIECE * SPLAT_KEYS);
+    bool fit = true;
+    int64_t *next_of_key = places.data() + begin / PIECE * SPLAT_KEYS;
+    pack(a, begin, end, keys.data() + begin, next_of_key, &fit);
+    if (!fit) all_fit = false;
   });
+  return all_fit;
 }
 
 void unpack_splats(const UnpackSplats &a) {

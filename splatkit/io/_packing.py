@@ -15,6 +15,7 @@ from torch import Tensor
 from splatkit.core import Gaussians, SplatkitError
 from splatkit.core.sh import count_from_degree
 from splatkit.io._describe import describe as describe
+from splatkit.io._usable import MAX_LOG_SCALE as MAX_LOG_SCALE
 from splatkit.io._usable import OPAQUE_LOGIT, keep_usable
 
 Bytes = NDArray[np.uint8]
@@ -69,7 +70,13 @@ def check_unpacked_size(path: Path, unpacked: int, packed: int) -> None:
 
 
 def fit_for(
-    gaussians: Gaussians, path: Path, *, name: str, max_degree: int, antialiased: bool = True
+    gaussians: Gaussians,
+    path: Path,
+    *,
+    name: str,
+    max_degree: int,
+    antialiased: bool = True,
+    keep_all: bool = False,
 ) -> Gaussians:
     """The Gaussians as a compact format can hold them, with a warning that names what goes.
 
@@ -79,9 +86,11 @@ def fit_for(
         name: of the format, for the warning.
         max_degree: of the harmonics that the format holds.
         antialiased: whether the format says that a scene is antialiased.
+        keep_all: do not look for rows that cannot be used.
 
     Returns:
-        Detached float32 on the CPU, usable rows, no ``extra``, at most ``max_degree``.
+        Detached float32 on the CPU, no ``extra``, at most ``max_degree``, and usable rows unless
+        ``keep_all``.
     """
     lost = []
     if gaussians.sh_degree > max_degree:
@@ -94,7 +103,7 @@ def fit_for(
         warnings.warn(f"{path}: {name} does not hold {' and '.join(lost)}", stacklevel=3)
     sh = gaussians.sh[:, : count_from_degree(max_degree)]
     bare = replace(gaussians, sh=sh, extra={}).detach().to("cpu").to(torch.float32)
-    return keep_usable(bare, path)
+    return bare if keep_all else keep_usable(bare, path)
 
 
 def to_bytes(values: Tensor) -> Bytes:

@@ -33,7 +33,7 @@ from splatkit.io.files import atomic_path
 NAME = ".splat"
 _NOTABLE = 0.01
 """Colours this far outside 0..1, and this share of the Gaussians, are worth a warning."""
-_SAMPLES = 1 << 16
+_SAMPLES = 1 << 13
 """Gaussians that are asked for it."""
 _RECORD_BYTES = 32
 _STEPS = torch.tensor([255 * C0] * 3 + [255.0] + [128.0] * 4)
@@ -52,10 +52,21 @@ def read(path: Path) -> Gaussians:
 
 def write(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians atomically; a warning names what the format cannot hold."""
-    gaussians = packing.fit_for(gaussians, path, name=NAME, max_degree=0, antialiased=False)
+    gaussians = packing.fit_for(
+        gaussians, path, name=NAME, max_degree=0, antialiased=False, keep_all=True
+    )
     _warn_of_clamped(gaussians, path)
+    records, usable = _packed(gaussians)
+    if not usable:
+        records, _ = _packed(packing.keep_usable(gaussians, path))
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        stream.write(records.data)
+
+
+def _packed(gaussians: Gaussians) -> tuple[packing.Bytes, bool]:
+    """Records [N,32], and whether every row is surely usable: packing sees all numbers anyway."""
     records = np.empty((len(gaussians), _RECORD_BYTES), np.uint8)
-    _native.pack_splats(
+    usable = _native.pack_splats(
         gaussians.means.contiguous(),
         gaussians.quats.contiguous(),
         gaussians.log_scales.contiguous(),
@@ -63,10 +74,10 @@ def write(gaussians: Gaussians, path: Path) -> None:
         gaussians.sh[:, 0].contiguous(),
         _STEPS,
         _OFFSETS,
+        packing.MAX_LOG_SCALE,
         records,
     )
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        stream.write(records.data)
+    return records, usable
 
 
 def info(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import warnings
 from dataclasses import replace
@@ -37,6 +38,22 @@ def test_round_trip_is_within_the_bytes(tmp_path, seed, count):
     shown = rgb_from_sh(written.sh[:, 0]).clamp(0, 1)
     close(rgb_from_sh(read.sh[:, 0]), shown, 0.5 / 255)
     same_rotations(read.quats, written.quats, 0.04)
+
+
+@pytest.mark.parametrize("name", ["means", "quats", "log_scales", "logit_opacities", "sh"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_rows_that_cannot_be_used_are_left_out(tmp_path, name, value):
+    # Row 999 lies beyond whole blocks of rows, where the last numbers are read apart.
+    whole = scene(1000, 0)
+    broken = replace(whole, **{name: getattr(whole, name).clone()})
+    getattr(broken, name).view(1000, -1)[[0, 700, 999], -1] = value
+    good = torch.ones(1000, dtype=torch.bool)
+    good[[0, 700, 999]] = False
+    with pytest.warns(UserWarning, match="3 of 1000 Gaussians"):
+        splat.write(broken, tmp_path / "broken.splat")
+    splat.write(whole[good], tmp_path / "good.splat")
+    written = (tmp_path / "broken.splat").read_bytes()
+    assert written == (tmp_path / "good.splat").read_bytes()
 
 
 def test_layout_is_the_known_one(tmp_path):
