@@ -45,7 +45,7 @@ from splatkit.io import _packing, compressed_ply, read_gaussians, sog, spz
 from splatkit.io.registry import FORMATS, Format
 
 COUNT = 1_000_000
-ROUNDS = 5
+ROUNDS = 15
 SECONDS, CODEC_SECONDS = 15.0, 2.0
 """No further round of a format that took longer: small differences do not count there."""
 COPY_GOAL = 2.0

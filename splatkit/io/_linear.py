@@ -32,10 +32,10 @@ BLOCK = 1 << 15
 _UNIFORM = 1e-5
 
 
-def blocks(count: int) -> Iterator[slice]:
-    """Slices of at most ``BLOCK`` that cover a count."""
-    for start in range(0, count, BLOCK):
-        yield slice(start, min(start + BLOCK, count))
+def blocks(count: int, most: int = BLOCK) -> Iterator[slice]:
+    """Slices of at most ``most`` that cover a count."""
+    for start in range(0, count, most):
+        yield slice(start, min(start + most, count))
 
 
 def log_scales_of(scales: Floats) -> Tensor:

@@ -13,12 +13,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from splatkit.core import SplatkitError
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NEARLY_FULL_BYTES = 1 << 16
+_LARGE_BYTES = 1 << 24
+"""From this size on it takes milliseconds to give a file's blocks back."""
 _LEFTOVER_PATTERN = ".*.tmp*"
 
 
@@ -133,8 +136,27 @@ def _rename(temporary: Path, path: Path) -> None:
         temporary.rename(path)
         _remove(aside)
     else:
-        temporary.replace(path)
+        with _freed_aside(path):
+            temporary.replace(path)
     _sync(path.parent)
+
+
+@contextmanager
+def _freed_aside(path: Path) -> Iterator[None]:
+    """A large file that the block replaces gives its disk space back while others go on.
+
+    That takes longer than the replacement itself. The space is held by the last open descriptor,
+    where the system lets open files be replaced (not on Windows).
+    """
+    held = None
+    with suppress(OSError):  # there is none, or we may not read it
+        if os.name == "posix" and path.stat().st_size >= _LARGE_BYTES:
+            held = os.open(path, os.O_RDONLY)
+    try:
+        yield
+    finally:
+        if held is not None:
+            Thread(target=os.close, args=(held,)).start()
 
 
 def _flush(path: Path) -> None:

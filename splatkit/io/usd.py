@@ -70,6 +70,8 @@ _MAX_PACKAGE_BYTES = 1 << 31
 _SECONDS, _SECONDS_PER_BYTE = 120, 1e-6
 """Reading may take so long; the library needs a hundredth of it."""
 _EXTENT_SIGMAS = 3
+_SH_BLOCK = 1 << 13
+"""Gaussians whose harmonics are turned at once; larger blocks leave gaps that stay in memory."""
 _LAYER_NAME = "scene.usdc"
 _ZIP_HEADER_BYTES, _ALIGNMENT = 30, 64
 """Of a zip's entry without its name; and where the format wants the data of one to begin."""
@@ -199,7 +201,7 @@ def _stored_sh(gaussians: Gaussians) -> Any:
     count, bases = gaussians.sh.shape[:2]
     # Filled in place, a block at a time: the library would copy a whole array.
     array = Vt.Vec3fArray(count * bases)
-    for block in linear.blocks(count):
+    for block in linear.blocks(count, _SH_BLOCK):
         turned = rotate_sh(gaussians.sh[block], _STORED_FROM_WORLD).reshape(-1, 3)
         part = Vt.Vec3fArray.FromNumpy(turned.numpy())
         array[block.start * bases : block.stop * bases] = part

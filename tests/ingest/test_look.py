@@ -33,6 +33,16 @@ def test_blurred_photos_are_named(blur):
     ]
 
 
+@pytest.mark.parametrize("quality", [75, 95])
+@pytest.mark.parametrize("sigma", [3, 12])
+def test_what_compression_leaves_in_a_blurred_photo_is_no_sharpness(sigma, quality):
+    """In a dark one the only sharp edges are those of the stored blocks."""
+    blurred = cv2.GaussianBlur(PHOTOS["2.jpg"] // 3, (0, 0), sigma)
+    _, stored = cv2.imencode(".jpg", blurred, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    again = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+    assert blurred_photos(looks(_2=again)) == ["2.jpg"]
+
+
 def test_dark_and_grey_photos_are_not_blurred():
     dark = (PHOTOS["1.jpg"] * 0.15).astype(np.uint8)
     found = looks(_1=dark)

@@ -1,10 +1,13 @@
 """Atomic writes: complete or absent, whatever goes wrong in between."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from splatkit.core import SplatkitError
+from splatkit.io import files
 from splatkit.io.files import (
     atomic_path,
     link_or_copy,
@@ -50,6 +53,22 @@ def test_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         interrupted(target, lambda temporary: 1 / 0)
     assert target.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_large_file_that_is_replaced_is_given_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_LARGE_BYTES", 3)
+    closed = []
+    close = os.close
+    monkeypatch.setattr(files.os, "close", lambda number: (close(number), closed.append(number)))
+    for text in ("old", "new"):
+        write_text(tmp_path / "a.txt", text)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    assert (tmp_path / "a.txt").read_text() == "new"
+    if os.name == "posix":
+        # The folder, once for each writing, and the old file.
+        assert len(closed) == 3
 
 
 def test_folder_replaces_folder(tmp_path):
