@@ -121,16 +121,17 @@ def _reached(folder: Path, photos: Scene, truth: Scene, config: TrainConfig) -> 
 
 
 def forecast_figure(name: str, log: Path) -> dict[str, Any]:
-    """The worst error of the remaining time that a run foresaw, from 15% of its steps on."""
+    """The worst error of the remaining time that a run foresaw, from 15% of its time on."""
     records = [json.loads(line) for line in log.read_text().splitlines()]
     start = max(i for i, record in enumerate(records) if record["event"] == "Started")
     steps = [record for record in records[start:] if record["event"] == "StepDone"]
-    end = datetime.fromisoformat(steps[-1]["time"])
+    begin, end = (datetime.fromisoformat(r["time"]) for r in (records[start], steps[-1]))
+    whole = (end - begin).total_seconds()
     errors = []
     for record in steps:
         left = (end - datetime.fromisoformat(record["time"])).total_seconds()
-        if record["step"] >= FORECAST_FROM * steps[-1]["step"] and left > _LAST_SECONDS:
+        if _LAST_SECONDS < left <= (1 - FORECAST_FROM) * whole:
             errors.append(abs(record["seconds_left"] / left - 1))
-    how = f"largest of {len(errors)} forecasts from {FORECAST_FROM:.0%} of the steps on"
+    how = f"largest of {len(errors)} forecasts from {FORECAST_FROM:.0%} of {whole:.0f} s on"
     worst = max(errors, default=None)
     return figure(f"remaining time {name}", worst, "of it", FORECAST_GOAL, how, -1)

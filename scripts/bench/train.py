@@ -179,9 +179,10 @@ def similarity(
 
 
 def train_figures(runs: Path, only: str = "") -> list[dict[str, Any]]:
-    """Figures of the trainings whose name contains ``only``, the quick ones first."""
+    """Figures of the training that ``only`` names, or of all whose name contains it."""
     figures = sample_figures(runs) if only in "sample" and (SAMPLE / "photos").is_dir() else []
-    trainings = [t for t in (*END_TO_END, *TEN_MINUTES) if only in t.name]
+    known = (*END_TO_END, *TEN_MINUTES)
+    trainings = [t for t in known if t.name == only] or [t for t in known if only in t.name]
     if only in "robust":
         figures += robust_figures(runs)
     for training in trainings:

@@ -40,13 +40,16 @@ def read_pairs(database: Path) -> list[Pair]:
 
 
 def read_descriptors(database: Path, most: int) -> dict[str, np.ndarray]:
-    """[M,128] uint8 descriptors of each photo by name, the ``most`` largest features of it."""
+    """[M,128] uint8 descriptors of each photo by name, the ``most`` largest features of it.
+
+    Photos without features are not among them.
+    """
     with closing(_opened(database)) as connection:
         found = {}
         query = (
             "SELECT name, descriptors.rows, descriptors.cols, descriptors.data, keypoints.cols, "
             "keypoints.data FROM images JOIN descriptors USING (image_id) "
-            "JOIN keypoints USING (image_id)"
+            "JOIN keypoints USING (image_id) WHERE descriptors.rows > 0"
         )
         for name, rows, cols, data, width, points in connection.execute(query):
             table = np.frombuffer(data, np.uint8).reshape(rows, cols)

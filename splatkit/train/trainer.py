@@ -377,6 +377,7 @@ class Trainer:
             (1 + extra) * self._pixels / factor**2,
             config.growth.target(progress, self.state.budget),
             count_from_degree(degree),
+            config.growth.gathers(progress),
         )
 
 

@@ -14,7 +14,8 @@ def parts(progress):
     """A usual run: small pictures first, growing Gaussians and harmonics."""
     factor = 4 if progress < 0.1 else 2 if progress < 0.35 else 1
     gaussians = 40_000 + 160_000 * min(progress / 0.6, 1.0)
-    return COST.parts(300_000 / factor**2, gaussians, (1 + min(3, int(progress * 10))) ** 2)
+    harmonics = (1 + min(3, int(progress * 10))) ** 2
+    return COST.parts(300_000 / factor**2, gaussians, harmonics, progress < 0.85)
 
 
 @pytest.fixture
