@@ -27,6 +27,9 @@ MIN_AGREEING = 15
 """Fewer matches that agree would agree by chance."""
 MIN_POINTS = 10
 """Points that a photo must see: with fewer its place is a guess."""
+FEW_POINTS, LARGE_ERRORS = 30, 1.75
+"""With fewer points than this whose errors, beside those of the usual photo, are as large as this,
+its place is a guess, too: hardly anything but the mapper's wish to place it holds it there."""
 TOO_FEW_POINTS = "sees too few points that other photos see"
 TOO_FEW_MATCHES = "too few matches with other photos"
 CONTRADICTED = "its matches contradict the position that was found"
@@ -74,10 +77,9 @@ def judge(model: ColmapModel, pairs: list[Pair]) -> Verdict:
         if pair.first in placed and pair.second in placed
     }
     doubted: dict[str, str] = {}
-    for name, image in list(placed.items()):
-        if len(model.points) and len(image.point_ids) < MIN_POINTS:
-            doubted[name] = TOO_FEW_POINTS
-            del placed[name]
+    for name in _hardly_tied(model):
+        doubted[name] = TOO_FEW_POINTS
+        del placed[name]
     while placed:
         agree, strict, total = (dict.fromkeys(placed, 0) for _ in range(3))
         for (first, second), (good, best, all_) in counts.items():
@@ -96,6 +98,20 @@ def judge(model: ColmapModel, pairs: list[Pair]) -> Verdict:
         doubted[worst] = TOO_FEW_MATCHES if total[worst] < 2 * MIN_AGREEING else CONTRADICTED
         del placed[worst]
     return Verdict(frozenset(), doubted, 0, {})
+
+
+def _hardly_tied(model: ColmapModel) -> list[str]:
+    """Photos that see very few points, or few points that fit them badly; none without points."""
+    if not len(model.points):
+        return []
+    seen = {n: errors for n, errors in model.errors_seen().items() if len(errors) >= MIN_POINTS}
+    usual = float(np.median([errors.mean() for errors in seen.values()])) if seen else 0.0
+    return [
+        image.name
+        for image in model.images
+        if (errors := seen.get(image.name)) is None
+        or (len(errors) < FEW_POINTS and float(errors.mean()) > LARGE_ERRORS * usual)
+    ]
 
 
 def guessed_photos(model: ColmapModel) -> set[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from splatkit.core import SplatkitError
 from splatkit.ingest.candidates import Climb, describe_candidates
 from splatkit.io.files import read_json, write_json
@@ -21,17 +19,12 @@ def save_placing(found: Climb, capture: dict[str, Any], file: Path) -> None:
     number = {photo.copy: i for i, photo in enumerate(found.prepared)}
     photos: dict[str, dict[str, float]] = {}
     if best is not None:
-        model = best.model
-        order = np.argsort(model.point_ids)
-        ids, errors = model.point_ids[order], model.errors[order]
-        for image in model.images:
-            if image.name in best.verdict.support:
-                seen = image.point_ids[np.isin(image.point_ids, ids)]
-                mine = errors[np.searchsorted(ids, seen)]
-                photos[names[image.name]] = {
-                    "support": round(best.verdict.support[image.name], 4),
-                    "points": len(mine),
-                    "error": round(float(mine.mean()), 3) if len(mine) else 0.0,
+        for copy, errors in best.model.errors_seen().items():
+            if copy in best.verdict.support:
+                photos[names[copy]] = {
+                    "support": round(best.verdict.support[copy], 4),
+                    "points": len(errors),
+                    "error": round(float(errors.mean()), 3) if len(errors) else 0.0,
                 }
     pairs = best.pairs if best is not None else []
     write_json(

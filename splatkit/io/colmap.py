@@ -54,6 +54,15 @@ class ColmapModel:
     track_lengths: np.ndarray
     """[P] number of photos that see the point."""
 
+    def errors_seen(self) -> dict[str, np.ndarray]:
+        """Errors [S], pixels, of the points that each photo sees, by its name."""
+        order = np.argsort(self.point_ids)
+        ids, errors = self.point_ids[order], self.errors[order]
+        return {
+            image.name: errors[np.searchsorted(ids, image.point_ids[np.isin(image.point_ids, ids)])]
+            for image in self.images
+        }
+
 
 def find_model(folder: Path) -> Path | None:
     """The folder with a COLMAP model at or below ``folder``, in the places that tools use.

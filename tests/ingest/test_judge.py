@@ -1,6 +1,7 @@
 """Photos are believed when their matches say so, however many the mapper placed."""
 
 import numpy as np
+import pytest
 
 from splatkit.ingest.judge import Pair, judge, without
 from splatkit.io.colmap import ColmapImage, ColmapModel
@@ -71,6 +72,29 @@ def test_a_photo_with_a_handful_of_matches_is_not_believed():
     ]  # fmt: skip
     verdict = judge(model, few)
     assert verdict.doubted == {"2.jpg": "too few matches with other photos"}
+
+
+@pytest.mark.parametrize(("points", "error", "believed"), [
+    (20, 1.0, True), (20, 3.0, False), (60, 3.0, True), (5, 1.0, False),
+])  # fmt: skip
+def test_a_photo_held_by_few_points_that_fit_badly_is_not_believed(points, error, believed):
+    model, pairs = world()
+    old = model.images[2]
+    # Its points are its own and one neighbour's, so that theirs do not look bad.
+    model.images[2] = ColmapImage(
+        old.name, 1, old.camera_from_world, old.xys[:points], np.arange(points)
+    )
+    for i in (0, 3, 4, 5):
+        other = model.images[i]
+        model.images[i] = ColmapImage(
+            other.name, 1, other.camera_from_world, other.xys[points:], np.arange(points, 80)
+        )
+    model.errors[:points] = error
+    verdict = judge(model, pairs)
+    if believed:
+        assert len(verdict.trusted) == 6
+    else:
+        assert verdict.doubted == {"2.jpg": "sees too few points that other photos see"}
 
 
 def test_a_model_without_matches_is_not_believed_at_all():
