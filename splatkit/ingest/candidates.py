@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from splatkit.ingest.config import IngestConfig
+from splatkit.ingest.consensus import outvoted
 from splatkit.ingest.judge import MIN_AGREEING, Pair, Verdict, judge
 from splatkit.ingest.jumps import without_jumps
 from splatkit.ingest.look import blurred_photos
@@ -24,6 +25,8 @@ class Candidate:
     verdict: Verdict
     pairs: list[Pair]
     """The verified matches that it was made from."""
+    outvoted: bool = False
+    """Whether other mappers agree that its cameras stand otherwise."""
 
     @property
     def focal(self) -> float:
@@ -61,7 +64,29 @@ class Climb:
         """The candidate with the most support; of equals the first, whose errors are smaller."""
         if self.refined is not None:
             return self.refined
-        return max(self.candidates, key=lambda c: round(c.verdict.worth, 1), default=None)
+        return max(self.believed, key=lambda c: round(c.verdict.worth, 1), default=None)
+
+    @property
+    def believed(self) -> list[Candidate]:
+        """Those that no majority contradicts."""
+        return [candidate for candidate in self.candidates if not candidate.outvoted]
+
+    def vote(self) -> None:
+        """Let the candidates judge each other, as there are more of them now."""
+        places = [
+            {
+                image.name: image.camera_from_world
+                for image in candidate.model.images
+                if image.name in candidate.verdict.trusted
+            }
+            for candidate in self.candidates
+        ]
+        # A joined model takes its cameras from others, which have their votes already.
+        voters = [not candidate.name.startswith("several/") for candidate in self.candidates]
+        self.candidates = [
+            replace(candidate, outvoted=out)
+            for candidate, out in zip(self.candidates, outvoted(places, voters), strict=True)
+        ]
 
     @property
     def lost(self) -> list[str]:
@@ -117,4 +142,5 @@ def _report(candidate: Candidate) -> dict[str, object]:
         "focal_over_long_side": round(candidate.focal, 4),
         "agreeing_matches": verdict.agreeing,
         "doubted": verdict.doubted,
+        "outvoted": candidate.outvoted,
     }

@@ -240,6 +240,7 @@ def _rung(state: Climb, attempt: str, mapper: str) -> Generator[Event, None, Non
         )
         found.append(Candidate(name, model, verdict, pairs))
     state.candidates += [candidate for candidate in found if candidate.verdict.trusted]
+    state.vote()
     best = state.best
     if best is not None and state.lost:
         _take_over(state, best)
@@ -251,7 +252,7 @@ def _rung(state: Climb, attempt: str, mapper: str) -> Generator[Event, None, Non
 def _take_over(state: Climb, best: Candidate) -> None:
     """Add a candidate with photos that only other models placed, where the matches approve."""
     model, pairs = best.model, list(best.pairs)
-    for other in sorted(state.candidates, key=lambda c: -c.verdict.worth):
+    for other in sorted(state.believed, key=lambda c: -c.verdict.worth):
         wanted = other.verdict.trusted - best.verdict.trusted
         larger = joined_model(model, other.model, wanted) if other is not best else model
         if larger is not model and other.pairs is not best.pairs:
