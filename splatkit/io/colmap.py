@@ -56,12 +56,15 @@ class ColmapModel:
 
     def errors_seen(self) -> dict[str, np.ndarray]:
         """Errors [S], pixels, of the points that each photo sees, by its name."""
+        if not len(self.points):
+            return {image.name: np.zeros(0) for image in self.images}
         order = np.argsort(self.point_ids)
         ids, errors = self.point_ids[order], self.errors[order]
-        return {
-            image.name: errors[np.searchsorted(ids, image.point_ids[np.isin(image.point_ids, ids)])]
-            for image in self.images
-        }
+        seen = {}
+        for image in self.images:
+            places = np.searchsorted(ids, image.point_ids).clip(max=len(ids) - 1)
+            seen[image.name] = errors[places[ids[places] == image.point_ids]]
+        return seen
 
 
 def find_model(folder: Path) -> Path | None:
