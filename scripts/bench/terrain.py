@@ -18,6 +18,9 @@ GPS_NOISE = 1.5
 """Metres, standard deviation across; twice that in height."""
 LATITUDE, LONGITUDE, GROUND = 47.42, 10.98, 820.0
 _PIXELS_PER_METRE = 8.0
+_SIDE = 6144
+"""Pixels after which the land repeats itself: more than a flight of 40 columns sees, because
+no mapper can tell two places apart that look the same."""
 _HILLS = 8.0
 _STEPS = 12
 
@@ -90,14 +93,14 @@ def _noise(seed: int, cells: tuple[int, ...], weights: tuple[float, ...], size: 
 
 @cache
 def _relief() -> np.ndarray:
-    return _HILLS * _noise(0, (16, 48), (1.0, 0.25), 4096)
+    return _HILLS * _noise(0, (24, 72), (1.0, 0.25), _SIDE)
 
 
 @cache
 def _cover() -> np.ndarray:
     """Fields, paths and stones."""
     channels = [
-        _noise(seed, (64, 256, 1024, 2048), (1.0, 0.8, 0.8, 0.5), 4096) for seed in (1, 2, 3)
+        _noise(seed, (96, 384, 1536, 3072), (1.0, 0.8, 0.8, 0.5), _SIDE) for seed in (1, 2, 3)
     ]
     return np.stack(channels, -1) * (220, 235, 190) + 15
 
