@@ -17,9 +17,9 @@ import numpy as np
 
 from splatkit.io.images import fit_within, resize_area
 
-BLURRED_ABOVE_OTHERS = 0.12
+BLURRED_ABOVE_OTHERS = 0.22
 """How much more blurred than the middle photo of a set one is called blurred."""
-BLURRED_AT_LEAST = 0.45
+BLURRED_AT_LEAST = 0.5
 SAME_BITS = 10
 """Photos whose 256 bits differ in no more than this show the same picture."""
 _LONG_SIDE = 1000
