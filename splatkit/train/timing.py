@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _SAMPLES = 64
-_HALF_LIFE = 60.0
-"""Seconds after which a measurement counts half: other programs come and go."""
+_HALF_LIFE, _LEAST_HALF_LIFE = 0.5, 10.0
+"""After this share of the time so far, and so many seconds, a measurement counts half: other
+programs come and go, and what a step costs is not only what ``StepCost`` counts."""
 _TRUST = 0.15
 """Weight of the belief that pictures and Gaussians are equally much slower or faster than on the
 machine that ``StepCost`` was measured on, beside that of the measurements."""
@@ -25,9 +26,9 @@ class StepCost:
     """Time of a step on one machine (two cores with AVX-512), by what it works on.
 
     Only the proportions matter: a ``Clock`` finds out how fast another machine is. Those of the
-    pixels were fitted to eight trainings on five photo sets (2 to 14 minutes, 640 pixels wide, up
-    to 200 thousand Gaussians), so that forecasts from 15% of their time on are right within 16%;
-    those of the Gaussians to single steps.
+    pixels were fitted to ten trainings on five photo sets (1 to 14 minutes, 640 pixels wide, up to
+    200 thousand Gaussians), so that forecasts from 15% of their time on are right within 20%; those
+    of the Gaussians to single steps.
     """
 
     per_pixel: float = 100e-9
@@ -91,13 +92,14 @@ class Clock:
         """Note that ``steps`` more steps are done, the last of them at ``progress``."""
         now = time.perf_counter()
         took = max(now - self._last, 1e-9) / steps
-        fading = 0.5 ** ((now - self._last) / _HALF_LIFE)
+        half_life = max(_HALF_LIFE * (now - self._start), _LEAST_HALF_LIFE)
         self._last = now
         weight = 1 - (1 - _RATE_SMOOTHING) ** steps
         self._rate = 1 / took if self._rate == 0 else self._rate + weight * (1 / took - self._rate)
         pixels, gaussians = self._cost(progress)
         foreseen = self._seconds_of((pixels, gaussians)) or took
-        measured = min(took, _LONGEST * foreseen) / (pixels + gaussians)
+        took = min(took, _LONGEST * foreseen)
+        measured, fading = took / (pixels + gaussians), 0.5 ** (steps * took / half_life)
         x, y = pixels / (pixels + gaussians), gaussians / (pixels + gaussians)
         news = (x * x, x * y, y * y, x * measured, y * measured)
         self._sums = [fading * old + steps * new for old, new in zip(self._sums, news, strict=True)]
