@@ -27,7 +27,7 @@ class StepCost:
 
     Only the proportions matter: a ``Clock`` finds out how fast another machine is. Those of the
     pixels were fitted to ten trainings on five photo sets (1 to 14 minutes, 640 pixels wide, up to
-    200 thousand Gaussians), so that forecasts from 15% of their time on are right within 20%; those
+    200 thousand Gaussians): forecasts from 15% of their time on come out right within 20%; those
     of the Gaussians to single steps.
     """
 
