@@ -27,8 +27,8 @@ class StepCost:
 
     Only the proportions matter: a ``Clock`` finds out how fast another machine is. Those of the
     pixels were fitted to ten trainings on five photo sets (1 to 14 minutes, 640 pixels wide, up to
-    200 thousand Gaussians): forecasts from 15% of their time on come out right within 20%; those
-    of the Gaussians to single steps.
+    200 thousand Gaussians), whose forecasts, computed again, are right within 20% from 15% of their
+    time on (new runs of one or two minutes: within 24%); those of the Gaussians to single steps.
     """
 
     per_pixel: float = 100e-9
