@@ -2,7 +2,7 @@
 
 Times are counted in units of a small piece of the same work (SIFT on a fixed picture, one thread)
 that is timed on the spot, so that they hold on a fast machine and on a busy one. The figures come
-from six sets of 11 to 50 photos on two idle cores.
+from six sets of 11 to 50 photos, and one of 800, on two idle cores.
 """
 
 from __future__ import annotations
@@ -23,17 +23,27 @@ READING_UNITS = 2.4
 PIXELS_UNITS = 8.3
 """Looking for features, per megapixel of a photo's copy ..."""
 FEATURES_UNITS = 1.4
-"""... and describing a thousand of them."""
+"""... and describing a thousand, those that are over the limit afterwards among them."""
 FINE_FEATURES = 4.0
 """How many times as long fine features take (``ladder``)."""
 PAIR_UNITS = 4.5
-"""Matching two photos of 8,192 features each and verifying the matches: each feature of one is
-held against each of the other."""
+"""Matching two photos of 8,192 features each: each feature of one is held against each of the
+other ..."""
+VERIFYING_UNITS = 0.3
+"""... and verifying the matches."""
 PLACING_UNITS = 4.3
 """Placing one photo of 4,096 features, on one thread."""
+IN_PARTS_ABOVE = 400
+"""Photos; more are placed in parts that are joined afterwards ..."""
+PARTS_FACTOR = 3.4
+"""... which takes so many times as long a photo: all are adjusted together, again and again."""
 MOST_FEATURES_PER_PIXEL = 0.016
 """More than that, on a small picture, is noise and fine grain that cost time and place nothing."""
-_DIRECTIONS = 1.4
+MOST_FEATURES_TOGETHER = 1_000_000
+"""Of all photos: the memory that placing takes does not grow with the set ..."""
+_FEWEST_FEATURES = 1000
+"""... until it is so large that photos would be left with fewer than this."""
+_DIRECTIONS = 1.5
 """Features beyond the limit: one that points in two directions counts twice."""
 _STAGE_SECONDS = 0.8
 """Starting a process for each of features, matches, placing and refining."""
@@ -79,23 +89,20 @@ def estimate(
     """
     count = len(copies)
     threads = config.threads or os.cpu_count() or 1
-    features = [
-        min(
-            _DIRECTIONS * most_features(config.max_features, width, height),
-            density * width * height,
-        )
-        for width, height in copies
-    ]
-    usual = float(np.mean(features)) if features else 0.0
+    found = [density * width * height for width, height in copies]
+    limits = [most_features(config.max_features, *size, count) for size in copies]
+    kept = [min(_DIRECTIONS * limit, many) for limit, many in zip(limits, found, strict=True)]
+    usual = float(np.mean(kept)) if kept else 0.0
     unit = unit_seconds()
     pixels = sum(w * h for w, h in photos)
     reading = READING_UNITS * pixels / 1e6 / threads
     finding = PIXELS_UNITS * sum(w * h for w, h in copies) / 1e6
-    finding = (finding + FEATURES_UNITS * sum(features) / 1e3) / threads
-    matching, matching_all = (
-        PAIR_UNITS * pairs * (usual / 8192) ** 2 / threads for pairs in expected_pairs(count)
-    )
+    finding = (finding + FEATURES_UNITS * sum(found) / 1e3) / threads
+    each = PAIR_UNITS * (usual / 8192) ** 2 + VERIFYING_UNITS
+    matching, matching_all = (each * pairs / threads for pairs in expected_pairs(count))
     placing = PLACING_UNITS * count * (usual / 4096)
+    if count > IN_PARTS_ABOVE:
+        placing *= PARTS_FACTOR
     start = _STAGES * _STAGE_SECONDS
     largest = max((w * h for w, h in photos), default=0)
     largest_copy = max((w * h for w, h in copies), default=0)
@@ -112,9 +119,10 @@ def estimate(
     )
 
 
-def most_features(wanted: int, width: int, height: int) -> int:
-    """Features that are looked for in a picture when the user allows ``wanted``."""
-    return max(1, min(wanted, round(MOST_FEATURES_PER_PIXEL * width * height)))
+def most_features(wanted: int, width: int, height: int, photos: int) -> int:
+    """Features that are looked for in one of so many pictures when the user allows ``wanted``."""
+    share = max(_FEWEST_FEATURES, MOST_FEATURES_TOGETHER // photos)
+    return max(1, min(wanted, share, round(MOST_FEATURES_PER_PIXEL * width * height)))
 
 
 def feature_density(copies: Iterable[np.ndarray]) -> float:

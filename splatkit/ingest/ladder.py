@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from splatkit.core import Event, Note, Progress
 from splatkit.ingest.candidates import Candidate, Climb
 from splatkit.ingest.child import memory_for_mapper, run_mapper
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.cost import in_words, most_features, threads_within
+from splatkit.ingest.cost import IN_PARTS_ABOVE, in_words, most_features, threads_within
 from splatkit.ingest.doubts import LENS_DOUBTS, doubts_about
 from splatkit.ingest.geography import Place
 from splatkit.ingest.matches import read_descriptors, read_focals, read_pairs
@@ -39,7 +40,6 @@ MANY_PHOTOS = 150
 """Above this a few photos without a place are not worth doing everything again."""
 FEW_LOST = 0.05
 """Share of a large set that may stay without a place."""
-IN_PARTS_ABOVE = 400
 _LIKENESS_FEATURES = 1000
 _PARTNERS = 5
 """Photos with a place that one without is held against before all are looked at closer."""
@@ -202,13 +202,12 @@ def _write_job(state: Climb, attempt: str, only: list[str] | None = None) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     earlier = "near" if attempt == "plain" else "plain"
     copies = [(photo.width, photo.height) for photo in state.prepared]
-    most = state.config.max_features
     threads, memory = state.config.threads or os.cpu_count() or 1, memory_for_mapper()
     write_json(
         folder / "job.json",
         {
             "cameras": [
-                {**group, "max_features": most_features(most, group["width"], group["height"])}
+                {**group, "max_features": _most_features(state, group)}
                 for group in camera_groups(state.prepared)
             ],
             "only": only,
@@ -221,6 +220,12 @@ def _write_job(state: Climb, attempt: str, only: list[str] | None = None) -> Pat
         },
     )
     return folder
+
+
+def _most_features(state: Climb, group: dict[str, Any]) -> int:
+    """Of a photo of a group of like cameras."""
+    most, count = state.config.max_features, len(state.prepared)
+    return most_features(most, group["width"], group["height"], count)
 
 
 def _rung(state: Climb, attempt: str, mapper: str) -> Generator[Event, None, None]:

@@ -17,6 +17,8 @@ _WIDEST = math.tan(math.radians(60))
 _LARGEST = 1.5
 """The pinhole photo is at most this many times as wide and high as the original."""
 _NEWTON_STEPS = 30
+_STILL = 1e-12
+"""Moves that are no longer worth another step."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ def undistort_points(lens: Lens, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarr
             # Short moves keep the search on the branch that starts at the optical axis.
             size = np.hypot(*move)
             ray = ray + move * np.minimum(1, 0.3 * (1 + np.hypot(*ray)) / np.maximum(size, 1e-12))
+            if not (size > _STILL).any():
+                break
         error = np.hypot(*(np.stack(lens.distort(ray[0], ray[1])) - target))
         good = (error < 1e-7) & (np.hypot(*ray) < math.tan(math.radians(80)))
     return np.where(good, ray[0], np.nan), np.where(good, ray[1], np.nan)

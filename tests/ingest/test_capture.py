@@ -110,11 +110,16 @@ def test_features_are_foreseen(photos):
     assert 0.02 < density < 0.08
     assert feature_density([cv2.GaussianBlur(photo, (0, 0), 3)]) < 0.3 * density
     assert feature_density([np.full((60, 80, 3), 128, np.uint8)]) == 0
-    assert most_features(8192, 480, 360) < 3000
-    assert most_features(8192, 4000, 3000) == 8192
+    assert most_features(8192, 480, 360, 10) < 3000
+    assert most_features(8192, 4000, 3000, 100) == 8192
     assert some_of([]) == []
     assert some_of(["a"]) == ["a"]
     assert some_of(list("abcdefghijkl")) == ["c", "g", "k"]
+
+
+def test_a_large_set_needs_no_more_memory_than_a_smaller_one():
+    assert most_features(8192, 4000, 3000, 500) == 2000
+    assert most_features(8192, 4000, 3000, 5000) == most_features(8192, 4000, 3000, 50_000) == 1000
 
 
 def test_nothing_to_look_at(tmp_path):
