@@ -25,24 +25,30 @@ Parts = tuple[float, float]
 class StepCost:
     """Time of a step on one machine (two cores with AVX-512), by what it works on.
 
-    Only the proportions matter: a ``Clock`` finds out how fast another machine is. Those of the
-    pixels were fitted to ten trainings on five photo sets (1 to 14 minutes, 640 pixels wide, up to
-    200 thousand Gaussians), whose forecasts, computed again, are right within 20% from 15% of their
-    time on (new runs of one or two minutes: within 24%); those of the Gaussians to single steps.
+    Only the proportions matter: a ``Clock`` finds out how fast another machine is. They were fitted
+    to steps of one trained scene, and what growth and surfaces add to 13 trainings on five photo
+    sets (1 to 14 minutes, 640 pixels wide, up to 200 thousand Gaussians), whose forecasts, computed
+    again, are right within 20% from 15% of their time on.
     """
 
-    per_pixel: float = 100e-9
-    """Blending both ways and the loss, seconds."""
-    per_growing_pixel: float = 20e-9
-    """Noting down where the picture is wrong, as long as Gaussians are added or moved, seconds."""
-    per_gaussian: float = 107e-9
+    per_pixel: float = 50e-9
+    """The loss, and what else is done for every pixel, seconds."""
+    per_root: float = 67e-9
+    """Blending both ways, seconds: for the root of pixels times Gaussians, since Gaussians that
+    become smaller with the picture still cover a pixel."""
+    growing: float = 1.1
+    """How many times as long both take while Gaussians are added or moved: where the picture is
+    wrong is noted down."""
+    per_gaussian: float = 70e-9
     """Projection, binning, and the update of all but the harmonics above degree 0, seconds."""
     per_harmonic: float = 1.3e-9
     """Update of one more harmonic of a Gaussian, seconds."""
     fixed: float = 2e-4
     """Seconds, whatever the size; counted with the pixels."""
 
-    def parts(self, pixels: float, gaussians: float, harmonics: int, grows: bool) -> Parts:
+    def parts(
+        self, pixels: float, gaussians: float, harmonics: int, grows: bool, more: float = 0.0
+    ) -> Parts:
         """Seconds of a step.
 
         Args:
@@ -50,10 +56,12 @@ class StepCost:
             gaussians: how many there are.
             harmonics: spherical harmonics in use, 1 to 25.
             grows: whether Gaussians are still added or moved.
+            more: what else is drawn, as a share of what the picture takes.
         """
-        pixel = self.per_pixel + (self.per_growing_pixel if grows else 0.0)
+        blended = self.per_pixel * pixels + self.per_root * (pixels * gaussians) ** 0.5
+        blended *= (1 + more) * (self.growing if grows else 1.0)
         each = self.per_gaussian + self.per_harmonic * (harmonics - 1)
-        return self.fixed + pixel * pixels, each * gaussians
+        return self.fixed + blended, each * gaussians
 
 
 class Clock:

@@ -372,12 +372,12 @@ class Trainer:
         factor = recipe.coarse.factor(progress, self.long_side)
         degree = sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
         surfaces = self._surfaces and progress >= recipe.surface.start
-        extra = recipe.surface.cost if surfaces else 0.0
         return StepCost().parts(
-            (1 + extra) * self._pixels / factor**2,
+            self._pixels / factor**2,
             config.growth.target(progress, self.state.budget),
             count_from_degree(degree),
             config.growth.gathers(progress),
+            recipe.surface.cost if surfaces else 0.0,
         )
 
 
