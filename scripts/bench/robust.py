@@ -14,6 +14,7 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from figure import figure
@@ -120,8 +121,19 @@ def _reached(folder: Path, photos: Scene, truth: Scene, config: TrainConfig) -> 
     return json.loads(told.read_text())
 
 
-def forecast_figure(name: str, log: Path) -> dict[str, Any]:
-    """The worst error of the remaining time that a run foresaw, from 15% of its time on."""
+def forecast_figure(name: str, *logs: Path) -> dict[str, Any]:
+    """The worst error of the remaining time that a run foresaw, from 15% of its time on; of several
+    runs the median."""
+    told = [worst_forecast(log) for log in logs]
+    worst = [error for error, _ in told if error is not None]
+    each = ", ".join(f"{error:.1%} of {seconds:.0f} s" for error, seconds in told if error)
+    how = f"largest error from {FORECAST_FROM:.0%} of the time on: {each}"
+    value = median(worst) if worst else None
+    return figure(f"remaining time {name}", value, "of it", FORECAST_GOAL, how, -1)
+
+
+def worst_forecast(log: Path) -> tuple[float | None, float]:
+    """The largest error of a run's forecasts, as a share of the time left, and its seconds."""
     records = [json.loads(line) for line in log.read_text().splitlines()]
     start = max(i for i, record in enumerate(records) if record["event"] == "Started")
     steps = [record for record in records[start:] if record["event"] == "StepDone"]
@@ -132,6 +144,4 @@ def forecast_figure(name: str, log: Path) -> dict[str, Any]:
         left = (end - datetime.fromisoformat(record["time"])).total_seconds()
         if _LAST_SECONDS < left <= (1 - FORECAST_FROM) * whole:
             errors.append(abs(record["seconds_left"] / left - 1))
-    how = f"largest of {len(errors)} forecasts from {FORECAST_FROM:.0%} of {whole:.0f} s on"
-    worst = max(errors, default=None)
-    return figure(f"remaining time {name}", worst, "of it", FORECAST_GOAL, how, -1)
+    return max(errors, default=None), whole

@@ -16,7 +16,14 @@ import numpy as np
 
 from splatkit.core import Event, Progress, SplatkitError
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.cost import Cost, estimate, feature_density, in_words, some_of
+from splatkit.ingest.cost import (
+    Cost,
+    estimate,
+    feature_density,
+    in_words,
+    some_of,
+    unit_seconds,
+)
 from splatkit.ingest.look import Look, blurred_photos, look_at_photo, near_copies
 from splatkit.ingest.twins import find_twins
 from splatkit.io.images import PhotoInfo, fit_within, read_image, read_info, resize_area
@@ -135,6 +142,7 @@ def examine(
         config: what the work would be told.
         place: a folder (it need not exist) on the disk that would be written to.
     """
+    unit = unit_seconds()
     twins = find_twins(folder, names)
     infos, looks, unreadable = {}, {}, {}
     rest = [name for name in names if name not in twins]
@@ -152,7 +160,7 @@ def examine(
     sizes = [(info.width, info.height) for info in infos.values()]
     copies = [fit_within(*size, config.max_image_size) for size in sizes]
     samples = (_shrunk(folder / name, config.max_image_size) for name in some_of(list(infos)))
-    cost = estimate(copies, sizes, config, feature_density(samples))
+    cost = estimate(copies, sizes, config, feature_density(samples), unit)
     return Capture(infos, looks, unreadable, twins, cost, free)
 
 

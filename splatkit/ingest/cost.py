@@ -53,13 +53,13 @@ _MAPPER_BYTES = 230_000_000
 _BYTES_PER_READ_PIXEL = 12
 _BYTES_PER_COPY_PIXEL = 210
 """Of the copy in which a thread looks for features."""
-_BYTES_PER_FEATURE = 600
+_BYTES_PER_FEATURE = 800
 _CONTRAST = 0.02
 """Threshold at which OpenCV's detector finds nearly as many features as the mapper's ..."""
 _MORE_FEATURES = 1.12
 """... and how many times as many the mapper's finds."""
 _UNIT_SIZE = 256
-_UNITS = 25
+_UNITS = 15
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def estimate(
     photos: Sequence[tuple[int, int]],
     config: IngestConfig,
     density: float,
+    unit: float,
 ) -> Cost:
     """Estimate the work on photos.
 
@@ -87,6 +88,7 @@ def estimate(
         photos: widths and heights of the photos themselves.
         config: threads and numbers of features.
         density: features per pixel of the copies, as ``feature_density`` tells it.
+        unit: what ``unit_seconds`` found before the photos were read: afterwards the disk is busy.
     """
     count = len(copies)
     threads = config.threads or os.cpu_count() or 1
@@ -94,7 +96,6 @@ def estimate(
     limits = [most_features(config.max_features, *size, count) for size in copies]
     kept = [min(_DIRECTIONS * limit, many) for limit, many in zip(limits, found, strict=True)]
     usual = float(np.mean(kept)) if kept else 0.0
-    unit = unit_seconds()
     pixels = sum(w * h for w, h in photos)
     reading = READING_UNITS * pixels / 1e6 / threads
     finding = PIXELS_UNITS * sum(w * h for w, h in copies) / 1e6
@@ -155,7 +156,7 @@ def in_words(seconds: float) -> str:
 
 
 def unit_seconds() -> float:
-    """Seconds that the piece of work takes here and now: the median over more than a second, as
+    """Seconds that the piece of work takes here and now: the median over about a second, as
     processors change their speed within one."""
     chance = np.random.default_rng(0)
     noise = chance.integers(0, 256, (_UNIT_SIZE // 4, _UNIT_SIZE // 4), dtype=np.uint8)

@@ -10,7 +10,7 @@ from splatkit.core import Event, Note, SplatkitError
 from splatkit.ingest.candidates import Candidate
 from splatkit.ingest.capture import FEWEST, Capture
 from splatkit.ingest.config import IngestConfig
-from splatkit.ingest.cost import estimate, feature_density, in_words, some_of
+from splatkit.ingest.cost import estimate, feature_density, in_words, some_of, unit_seconds
 from splatkit.ingest.judge import without
 from splatkit.ingest.ladder import climb
 from splatkit.ingest.placing import PLACING_FILE, save_placing
@@ -44,7 +44,7 @@ def place_cameras(
         SplatkitError: too few photos, nothing placed, or the mapper ended unexpectedly.
     """
     missing: dict[str, str] = {}
-    folder = source.folder
+    folder, unit = source.folder, unit_seconds()
     twins = find_twins(folder, source.names)
     missing |= {name: f"duplicate: the same picture as {other}" for name, other in twins.items()}
     names = [name for name in source.names if name not in twins]
@@ -54,7 +54,7 @@ def place_cameras(
             f"{folder}: expected at least {FEWEST} readable photos of one scene, got "
             f"{len(prepared)}; 20 or more are needed for a good result: {_SHOOT}"
         )
-    capture = yield from _expect(prepared, missing, twins, work, config)
+    capture = yield from _expect(prepared, missing, twins, work, config, unit)
     closer = capture.cost.fine_seconds
     found = yield from climb(work, prepared, config, source.kind == "video", closer)
     yield from refine(found)
@@ -75,6 +75,7 @@ def _expect(
     twins: dict[str, str],
     work: Path,
     config: IngestConfig,
+    unit: float,
 ) -> Generator[Event, None, Capture]:
     """Say what the photos are like and how long the work will take."""
     copies = some_of([photo.copy for photo in prepared])
@@ -83,6 +84,7 @@ def _expect(
         [(photo.info.width, photo.info.height) for photo in prepared],
         config,
         feature_density(read_image(work / PHOTOS / copy) for copy in copies),
+        unit,
     )
     capture = Capture(
         {photo.name: photo.info for photo in prepared},

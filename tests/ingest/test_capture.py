@@ -131,9 +131,9 @@ def test_nothing_to_look_at(tmp_path):
 
 
 def test_more_work_costs_more():
-    few = estimate([(1000, 750)] * 20, [(4000, 3000)] * 20, IngestConfig(threads=2), 0.01)
-    many = estimate([(1000, 750)] * 80, [(4000, 3000)] * 80, IngestConfig(threads=2), 0.01)
+    few = estimate([(1000, 750)] * 20, [(4000, 3000)] * 20, IngestConfig(threads=2), 0.01, 0.06)
+    many = estimate([(1000, 750)] * 80, [(4000, 3000)] * 80, IngestConfig(threads=2), 0.01, 0.06)
     assert many.disk_bytes == pytest.approx(4 * few.disk_bytes, rel=0.01)
     assert many.memory_bytes > few.memory_bytes
     assert 0 < few.seconds < few.fine_seconds < 3600
-    assert estimate([], [], IngestConfig(), 0.0).disk_bytes == 0
+    assert estimate([], [], IngestConfig(), 0.0, 0.06).disk_bytes == 0
