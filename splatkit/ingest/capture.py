@@ -160,7 +160,7 @@ def examine(
     sizes = [(info.width, info.height) for info in infos.values()]
     copies = [fit_within(*size, config.max_image_size) for size in sizes]
     samples = (_shrunk(folder / name, config.max_image_size) for name in some_of(list(infos)))
-    cost = estimate(copies, sizes, config, feature_density(samples), unit)
+    cost = estimate(copies, sizes, config, feature_density(samples), min(unit, unit_seconds()))
     return Capture(infos, looks, unreadable, twins, cost, free)
 
 

@@ -84,7 +84,7 @@ def _expect(
         [(photo.info.width, photo.info.height) for photo in prepared],
         config,
         feature_density(read_image(work / PHOTOS / copy) for copy in copies),
-        unit,
+        min(unit, unit_seconds()),
     )
     capture = Capture(
         {photo.name: photo.info for photo in prepared},
