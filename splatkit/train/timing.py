@@ -28,7 +28,7 @@ class StepCost:
     Only the proportions matter: a ``Clock`` finds out how fast another machine is. They were fitted
     to steps of one trained scene, and what growth and surfaces add to 13 trainings on five photo
     sets (1 to 14 minutes, 640 pixels wide, up to 200 thousand Gaussians), whose forecasts, computed
-    again, are right within 20% from 15% of their time on.
+    again, are right within 20% from 15% of their time on (two others, on a busy machine, are not).
     """
 
     per_pixel: float = 50e-9
