@@ -19,10 +19,9 @@ from triangle_speed import Options as SpeedOptions
 from triangle_speed import speed_figures
 
 from splatkit.core import UsageError, drain
-from splatkit.io import mesh_glb
 from splatkit.io.scene import load_scene
 from splatkit.mesh.options import MeshOptions
-from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, make_mesh
+from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, make_mesh, read_surface
 from splatkit.train.run_folder import RunFolder
 
 TRUTH = Path(__file__).parents[2] / "data" / "sample" / "truth"
@@ -83,7 +82,7 @@ def _product(runs: Path, run: Path, mode: str) -> list[dict[str, Any]]:
         closed = float(stats["collision"]["watertight"] and stats["collision"]["convex"])
         more = f"{how} --collision 5000 --convex 32"
         figures.append(figure("collision watertight, pieces convex", closed, "", 1.0, more))
-        errors = surface_errors(mesh_glb.read(made.path), load_scene(RunFolder(run).scene), TRUTH)
+        errors = surface_errors(read_surface(made.path)[0], load_scene(RunFolder(run).scene), TRUTH)
         against = f"{how}, against data/sample/truth"
         chamfer = 100 * errors["chamfer"]
         figures.append(figure("surface Chamfer", chamfer, "% of diagonal", 0.5, against, -1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +37,13 @@ from splatkit.io.files import atomic_path, read_json, write_text
 from splatkit.io.scene import load_scene
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.physics import Collision, make_collision, read_collision
-from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, make_levels, make_mesh
+from splatkit.mesh.pipeline import (
+    LEAST_REIMPORT_PSNR,
+    SKY,
+    make_levels,
+    make_mesh,
+    read_surface,
+)
 from splatkit.mesh.warp import warp_of
 from splatkit.render import render_triangles
 from splatkit.train.metrics import psnr
@@ -105,13 +111,17 @@ class Bundled:
     """The contents of ``bundle.json``."""
 
 
+_Drawn = tuple[Triangles, Triangles | None]
+"""A surface and the sky behind it, if there is one."""
+
+
 @dataclass
 class _Parts:
     """Meshes of a run, in its own frame."""
 
-    mesh: Triangles
-    levels: list[Triangles] = field(default_factory=list)
-    collision: Collision | None = None
+    mesh: _Drawn
+    levels: list[_Drawn]
+    collision: Collision
 
 
 def make_bundle(
@@ -182,19 +192,19 @@ def _parts(run: Path, opened: OpenScene, options: BundleOptions) -> Generator[Ev
         yield from make_mesh(run, file, wanted)
     elif file.stat().st_mtime < RunFolder(run).ply.stat().st_mtime:
         yield Note(f"{file}: older than the scene; delete it to have it made anew", warning=True)
-    mesh = mesh_glb.read(file)
-    yield from _add_levels(run, file, wanted, len(mesh))
+    mesh = read_surface(file)
+    yield from _add_levels(run, file, wanted, len(mesh[0]))
     place = run / COLLISION_FILE
     collision = read_collision(place) if place.is_file() else None
     if collision is None or (options.pieces and not collision.pieces):
         cameras = opened.cameras(*CHECK_SIZE)
         warp = None if cameras is None else warp_of([cameras.to(torch.float32)])
-        made = make_collision(mesh, options.collision, options.pieces, wanted.seed, warp)
+        made = make_collision(mesh[0], options.collision, options.pieces, wanted.seed, warp)
         collision = yield from made
         collision.write(place)
     if not options.pieces:
         collision = Collision(collision.closed)
-    return _Parts(mesh, [mesh_glb.read(level) for level in _levels(file, wanted)], collision)
+    return _Parts(mesh, [read_surface(level) for level in _levels(file, wanted)], collision)
 
 
 def _levels(file: Path, wanted: MeshOptions) -> list[Path]:
@@ -239,17 +249,14 @@ def _write_meshes(
 ) -> dict[str, Any]:
     """Write the mesh, its levels and the shape for physics; and read the mesh again."""
     engine, export = options.engine, options.export
-    assert parts.collision is not None
     moved = Collision(
         mesh_turned(parts.collision.closed, export),
         tuple(mesh_turned(piece, export) for piece in parts.collision.pieces),
     )
     shapes = engine.shapes(moved)
-    whole = mesh_turned(parts.mesh, export)
     path = folder / f"{SCENE}_mesh.glb"
-    inside = shapes if engine.inside else {}
-    mesh_glb.write(whole, path, normals=True, name=SCENE, shapes=inside, axes=engine.axes)
-    found = _same(whole, mesh_glb.read(path, axes=engine.axes), views)
+    whole = _write_drawn(parts.mesh, path, SCENE, export, engine, shapes if engine.inside else {})
+    found = _same(whole, read_surface(path, axes=engine.axes)[0], views)
     if found < LEAST_REIMPORT_PSNR:
         raise SplatkitError(
             f"{path.name}: not kept, for what the file gives back is {found:.1f} dB from the mesh; "
@@ -258,9 +265,8 @@ def _write_meshes(
     levels = []
     for number, level in enumerate(parts.levels, 1):
         name = f"{SCENE}_lod{number}"
-        turned = mesh_turned(level, export)
-        mesh_glb.write(turned, folder / f"{name}.glb", normals=True, name=name, axes=engine.axes)
-        levels.append({"file": f"{name}.glb", "triangles": len(level)})
+        turned = _write_drawn(level, folder / f"{name}.glb", name, export, engine, {})
+        levels.append({"file": f"{name}.glb", "triangles": len(turned)})
     place = path if engine.inside else folder / f"{SCENE}_collision.glb"
     if not engine.inside:
         names = list(shapes)
@@ -269,12 +275,31 @@ def _write_meshes(
     low, high = whole.vertices.amin(0), whole.vertices.amax(0)
     return {
         "mesh": {"file": path.name, "triangles": len(whole), "bytes": path.stat().st_size},
+        "sky": None if parts.mesh[1] is None else f"{SKY}_{SCENE}",
         "mesh_axes": engine.axes,
         "reimport_psnr": None if found == float("inf") else found,
         "size": (high - low).double().tolist(),
         "levels": levels,
         "collision": moved.facts(place) | {"names": list(shapes)},
     }
+
+
+def _write_drawn(
+    drawn: _Drawn,
+    path: Path,
+    name: str,
+    export: ExportOptions,
+    engine: Engine,
+    shapes: dict[str, Triangles],
+) -> Triangles:
+    """Write a mesh and its sky as an engine wants them; what was written of the mesh."""
+    solid, far = drawn
+    turned = mesh_turned(solid, export)
+    beside = {} if far is None else {f"{SKY}_{name}": mesh_turned(far, export)}
+    mesh_glb.write(
+        turned, path, normals=True, name=name, beside=beside, shapes=shapes, axes=engine.axes
+    )
+    return turned
 
 
 def _same(made: Triangles, again: Triangles, views: Cameras) -> float:

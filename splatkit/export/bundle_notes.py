@@ -35,6 +35,7 @@ def import_notes(facts: dict[str, Any], engine: Engine) -> str:
         f"- `{names['splats']}`: {facts['splats']['gaussians']:,} Gaussians.",
         f"- `{names['mesh']}`: {facts['mesh']['triangles']:,} textured triangles, drawn without "
         "lights (KHR_materials_unlit), with normals.",
+        *_sky(facts["sky"]),
         *(
             f"- `{level['file']}`: a level of detail of {level['triangles']:,} triangles."
             for level in facts["levels"]
@@ -56,6 +57,15 @@ def import_notes(facts: dict[str, Any], engine: Engine) -> str:
     steps = (step.format(**names) for step in engine.steps)
     lines += [f"{number}. {step}" for number, step in enumerate(steps, 2)]
     return "\n".join(lines) + "\n"
+
+
+def _sky(name: str | None) -> list[str]:
+    if name is None:
+        return []
+    return [
+        f"  Its mesh `{name}` is what photos show past the scene; hide or delete it where you have "
+        "a sky of your own."
+    ]
 
 
 def _physics(shape: dict[str, Any]) -> str:

@@ -5,7 +5,8 @@ with a PNG in sRGB or COLOR_0 in linear light (16 bits, normalized): glTF multip
 never both. The material is ``KHR_materials_unlit`` and seen from both sides; programs without that
 extension find a rough white surface that is no metal.
 
-A mesh is one primitive, or one for each sheet of its texture (``splatkit.core.sheets``).
+A mesh is one primitive, or one for each sheet of its texture (``splatkit.core.sheets``). Meshes
+*beside* it, as a sky is, are drawn too, and may share its texture.
 *Shapes* are further meshes for physics, without material, that engines know by their names.
 
 Frame: x left, y up, z front, as glTF has it: the world frame turned by 180 degrees about z.
@@ -61,6 +62,7 @@ def write(
     normals: bool = False,
     tangents: bool = False,
     name: str = "mesh",
+    beside: Mapping[str, Triangles] | None = None,
     shapes: Mapping[str, Triangles] | None = None,
     axes: str = AXES,
     extras: Mapping[str, Any] | None = None,
@@ -73,6 +75,8 @@ def write(
         normals: write NORMAL, too.
         tangents: write NORMAL and TANGENT, too.
         name: of the mesh and its node.
+        beside: further meshes to draw, by name: with vertex colours as ``triangles``, or with the
+            same texture (the same tensor).
         shapes: further meshes by name, of which places and faces are written.
         axes: where the axes of the numbers in the file point, see ``splatkit.io.axes``.
         extras: further facts for ``asset.extras``.
@@ -82,20 +86,18 @@ def write(
             there is no texture.
     """
     layout, turn = Layout(), world_from_axes(axes)
-    _check(triangles, path)
-    columns = _columns(triangles, turn, normals or tangents, tangents)
-    sheets = list(_sheets(triangles))
-    primitives = []
-    for index, (faces, _) in enumerate(sheets):
-        # Vertices of other sheets stay out; a mesh of one sheet keeps its order.
-        used, part = (slice(None), faces) if len(sheets) == 1 else _used(faces)
-        placed = {key: column[used] for key, column in columns.items()}
-        if len(sheets) > 1:
-            uvs = placed["TEXCOORD_0"].copy()
-            uvs[:, 1] = (uvs[:, 1] * len(sheets) - index).clip(0, 1)
-            placed["TEXCOORD_0"] = uvs
-        primitives.append(_primitive_of(layout, placed, part) | {"material": index})
-    meshes = [{"name": name, "primitives": primitives}]
+    sheets = sheet_count(triangles)
+    meshes = []
+    for told, drawn in {name: triangles, **(beside or {})}.items():
+        _check(drawn, path)
+        if drawn.texture is not triangles.texture:
+            raise SplatkitError(f"{path}: expected {told} to share the texture of {name}")
+        columns = _columns(drawn, turn, normals or tangents, tangents)
+        primitives = [
+            _primitive_of(layout, placed, part) | {"material": index}
+            for index, placed, part in _on_sheets(drawn, columns, sheets)
+        ]
+        meshes.append({"name": told, "primitives": primitives})
     for told, shape in (shapes or {}).items():
         _check(shape, path)
         bare = Triangles(shape.vertices, shape.faces)
@@ -116,17 +118,17 @@ def write(
                 "extensions": {UNLIT: {}},
                 "doubleSided": True,
             }
-            for index in range(len(sheets))
+            for index in range(sheets)
         ],
     }
     if triangles.texture is not None:
-        document["textures"] = [{"source": i, "sampler": 0} for i in range(len(sheets))]
+        document["textures"] = [{"source": i, "sampler": 0} for i in range(sheets)]
         document["samplers"] = [
             {"magFilter": _LINEAR, "minFilter": _LINEAR, "wrapS": _CLAMP, "wrapT": _CLAMP}
         ]
         document["images"] = [
-            {"bufferView": layout.view(_png(triangles.texture[rows])), "mimeType": "image/png"}
-            for _, rows in sheets
+            {"bufferView": layout.view(_png(sheet)), "mimeType": "image/png"}
+            for sheet in triangles.texture.chunk(sheets)
         ]
     write_bytes(path, layout.file(document))
 
@@ -135,8 +137,8 @@ def read(path: Path, *, axes: str = AXES) -> Triangles:
     """Read the triangles of a glTF file in the world frame; what else it holds is passed over.
 
     Several primitives are joined where all have vertex colours, or all have textures of one width,
-    which are laid below one another. Meshes that engines take for physics alone, by their names,
-    are passed over: see ``read_shapes``.
+    each of which is laid below the one before. Meshes that engines take for physics alone, by
+    their names, are passed over: see ``read_shapes``.
 
     Args:
         path: the file.
@@ -146,10 +148,18 @@ def read(path: Path, *, axes: str = AXES) -> Triangles:
         SplatkitError: the file is missing or damaged, holds no triangles, or several that cannot be
             joined.
     """
-    parts = [part for name, part in _parts(path, axes) if not _SHAPE_NAMES.fullmatch(name)]
-    if not parts:
-        raise SplatkitError(f"{path}: expected a glTF scene with triangles, got one without")
-    return parts[0] if len(parts) == 1 else _joined(parts, path)
+    return _joined([part for _, part in _drawn(path, axes)], path)
+
+
+def read_drawn(path: Path, *, axes: str = AXES) -> dict[str, Triangles]:
+    """What ``read`` reads, mesh by mesh, by name; all keep the texture of the whole file."""
+    found = _drawn(path, axes)
+    whole = _joined([part for _, part in found], path)
+    names = [name for name, part in found for _ in range(len(part))]
+    return {
+        wanted: whole.selected(torch.tensor([name == wanted for name in names]))
+        for wanted in dict.fromkeys(names)
+    }
 
 
 def read_shapes(path: Path, *, axes: str = AXES) -> dict[str, Triangles]:
@@ -188,17 +198,21 @@ def _columns(
     return columns
 
 
-def _sheets(triangles: Triangles) -> Iterator[tuple[NDArray[Any], slice]]:
-    """The faces of each sheet of the texture, and its rows; all faces where there is one sheet."""
+def _on_sheets(
+    triangles: Triangles, columns: Columns, sheets: int
+) -> Iterator[tuple[int, Columns, NDArray[Any]]]:
+    """The number of each sheet that a mesh uses, and its vertices and faces there."""
     faces = triangles.faces.detach().cpu().numpy()
-    number = sheet_count(triangles)
-    if number == 1:
-        yield faces, slice(None)
+    if sheets == 1:
+        yield 0, columns, faces
         return
-    assert triangles.texture is not None
-    side, home = triangles.texture.shape[1], sheet_of_faces(triangles, number).cpu().numpy()
-    for index in range(number):
-        yield faces[home == index], slice(index * side, (index + 1) * side)
+    home = sheet_of_faces(triangles, sheets).cpu().numpy()
+    for index in np.unique(home).tolist():
+        # Vertices of other sheets stay out.
+        used, part = _used(faces[home == index])
+        placed = {key: column[used] for key, column in columns.items()}
+        placed["TEXCOORD_0"][:, 1] = (placed["TEXCOORD_0"][:, 1] * sheets - index).clip(0, 1)
+        yield index, placed, part
 
 
 def _used(faces: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -228,41 +242,62 @@ def _png(texture: Tensor) -> bytes:
     return stream.getvalue()
 
 
+def _drawn(path: Path, axes: str) -> list[tuple[str, Triangles]]:
+    """The parts that are not for physics alone."""
+    found = [each for each in _parts(path, axes) if not _SHAPE_NAMES.fullmatch(each[0])]
+    if not found:
+        raise SplatkitError(f"{path}: expected a glTF scene with triangles, got one without")
+    return found
+
+
 def _parts(path: Path, axes: str) -> Iterator[tuple[str, Triangles]]:
     """Each primitive of triangles in the world frame, and the name of its mesh."""
     file, turn = GltfFile(path), world_from_axes(axes)
+    pictures: dict[Any, Tensor] = {}
     for mesh, matrix in file.meshes():
         for primitive in file.listed(mesh, "primitives"):
             if isinstance(primitive, dict) and primitive.get("mode", 4) == 4:
-                yield str(mesh.get("name", "")), _primitive(file, primitive, matrix, turn)
+                part = _primitive(file, primitive, matrix, turn, pictures)
+                yield str(mesh.get("name", "")), part
 
 
 def _joined(parts: list[Triangles], path: Path) -> Triangles:
-    """Several primitives as one mesh."""
+    """Several primitives as one mesh; pictures that they share are there once."""
+    if len(parts) == 1:
+        return parts[0]
     shifts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
     vertices = torch.cat([part.vertices for part in parts])
     faces = torch.cat([part.faces + int(shift) for part, shift in zip(parts, shifts, strict=True)])
     colors = [part.colors for part in parts if part.colors is not None]
     if len(colors) == len(parts):
         return Triangles(vertices, faces, colors=torch.cat(colors))
-    pictures = [part.texture for part in parts if part.texture is not None]
-    if len(pictures) < len(parts) or len({picture.shape[1] for picture in pictures}) > 1:
+    pictures = {id(part.texture): part.texture for part in parts if part.texture is not None}
+    missing = any(part.texture is None for part in parts)
+    if missing or len({picture.shape[1] for picture in pictures.values()}) > 1:
         raise SplatkitError(
             f"{path}: expected meshes with vertex colours alone or with textures of one width, got "
             f"{len(parts)} meshes of several kinds; join them first"
         )
-    rows = [picture.shape[0] for picture in pictures]
-    uvs, above = [], 0
-    for part, height in zip(parts, rows, strict=True):
+    above, total = {}, 0
+    for key, picture in pictures.items():
+        above[key], total = total, total + picture.shape[0]
+    uvs = []
+    for part in parts:
         assert part.uvs is not None
-        uvs.append(part.uvs * torch.tensor([1.0, height / sum(rows)]))
-        uvs[-1][:, 1] += above / sum(rows)
-        above += height
-    return Triangles(vertices, faces, uvs=torch.cat(uvs), texture=torch.cat(pictures))
+        assert part.texture is not None
+        places = part.uvs * torch.tensor([1.0, part.texture.shape[0] / total])
+        places[:, 1] += above[id(part.texture)] / total
+        uvs.append(places)
+    texture = torch.cat(list(pictures.values()))
+    return Triangles(vertices, faces, uvs=torch.cat(uvs), texture=texture)
 
 
 def _primitive(
-    file: GltfFile, primitive: Mapping[str, Any], matrix: Tensor, turn: Tensor
+    file: GltfFile,
+    primitive: Mapping[str, Any],
+    matrix: Tensor,
+    turn: Tensor,
+    pictures: dict[Any, Tensor],
 ) -> Triangles:
     attributes = file.part(primitive, "attributes")
     if "POSITION" not in attributes:
@@ -283,7 +318,7 @@ def _primitive(
     if len(faces) % 3 or (len(faces) and faces.max() >= len(vertices)):
         raise packing.damaged(file.path, "its indices do not name triangles")
     found = torch.from_numpy(faces.reshape(-1, 3).astype(np.int32))
-    texture = _texture(file, primitive)
+    texture = _texture(file, primitive, pictures)
     if texture is not None and "TEXCOORD_0" in attributes:
         return Triangles(vertices, found, uvs=column("TEXCOORD_0", "VEC2"), texture=texture)
     if "COLOR_0" in attributes:
@@ -292,15 +327,21 @@ def _primitive(
     return Triangles(vertices, found)
 
 
-def _texture(file: GltfFile, primitive: Mapping[str, Any]) -> Tensor | None:
-    """[H,W,3] the base colour of a primitive, where it is a picture in the file."""
+def _texture(
+    file: GltfFile, primitive: Mapping[str, Any], pictures: dict[Any, Tensor]
+) -> Tensor | None:
+    """[H,W,3] the base colour of a primitive, where it is a picture in the file; ``pictures`` keeps
+    each by its number."""
     if "material" not in primitive:
         return None
     material = file.item("materials", primitive["material"])
     told = file.part(file.part(material, "pbrMetallicRoughness"), "baseColorTexture")
     if not told:
         return None
-    image = file.item("images", file.item("textures", told.get("index")).get("source"))
+    source = file.item("textures", told.get("index")).get("source")
+    image = file.item("images", source)
+    if source in pictures:
+        return pictures[source]
     data, _ = file.view(image.get("bufferView"))
     try:
         with Image.open(io.BytesIO(data.tobytes())) as picture:
@@ -309,4 +350,5 @@ def _texture(file: GltfFile, primitive: Mapping[str, Any]) -> Tensor | None:
             pixels = np.asarray(picture.convert("RGB"))
     except (OSError, ValueError) as error:
         raise packing.damaged(file.path, f"its picture cannot be read ({error})") from error
-    return torch.from_numpy(pixels.astype(np.float32) / 255)
+    pictures[source] = torch.from_numpy(pixels.astype(np.float32) / 255)
+    return pictures[source]

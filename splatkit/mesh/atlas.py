@@ -8,6 +8,7 @@ import torch
 
 from splatkit.core import SplatkitError, Triangles
 from splatkit.mesh.clean import HINT
+from splatkit.mesh.warp import Warp
 
 GUTTER = 2
 """Texels that charts keep from one another: linear filters then mix no two of them."""
@@ -19,7 +20,9 @@ FILLED = 0.6
 """Of a sheet, which charts fill about; the rest is between them."""
 
 
-def unwrapped(triangles: Triangles, side: int, sheet: int = SHEET) -> Triangles:
+def unwrapped(
+    triangles: Triangles, side: int, warp: Warp | None = None, sheet: int = SHEET
+) -> Triangles:
     """The same triangles with a place on a grey texture of about ``side`` x ``side`` for each.
 
     Vertices along the seams of charts are doubled; nothing moves. A texture larger than a sheet
@@ -28,6 +31,7 @@ def unwrapped(triangles: Triangles, side: int, sheet: int = SHEET) -> Triangles:
     Args:
         triangles: vertices and faces.
         side: texels of the texture, as if it were one square.
+        warp: makes what is far, of which photos show less, smaller on the texture, too.
         sheet: texels of a side of a sheet, at most.
 
     Raises:
@@ -38,7 +42,8 @@ def unwrapped(triangles: Triangles, side: int, sheet: int = SHEET) -> Triangles:
     except ImportError as error:
         raise SplatkitError(f"mesh: expected the package xatlas; {HINT}") from error
     atlas = xatlas.Atlas()
-    atlas.add_mesh(triangles.vertices.numpy(), triangles.faces.numpy().astype("uint32"))
+    places = triangles.vertices if warp is None else warp.forward(triangles.vertices)
+    atlas.add_mesh(places.numpy(), triangles.faces.numpy().astype("uint32"))
     charts = xatlas.ChartOptions()
     charts.max_iterations = 1
     pack = xatlas.PackOptions()
@@ -47,11 +52,11 @@ def unwrapped(triangles: Triangles, side: int, sheet: int = SHEET) -> Triangles:
     pack.bilinear = True
     if side > sheet:
         # With the scale given, the library opens sheet after sheet until all charts have a place.
-        area = max(float(triangles.areas.sum()), 1e-12)
+        area = max(float(Triangles(places, triangles.faces).areas.sum()), 1e-12)
         pack.texels_per_unit = math.sqrt(FILLED / area) * side
     atlas.generate(charts, pack)
     sources, faces, uvs = atlas[0]
-    places = torch.from_numpy(uvs.astype("float32")).clamp(0, 1)
+    at = torch.from_numpy(uvs.astype("float32")).clamp(0, 1)
     width, height = atlas.width, atlas.height
     number = atlas.atlas_count
     if number > 1:
@@ -59,11 +64,11 @@ def unwrapped(triangles: Triangles, side: int, sheet: int = SHEET) -> Triangles:
         # Sheets are squares: what the library leaves out at their ends stays empty.
         scale = torch.tensor([width, height]) / max(width, height)
         width = height = max(width, height)
-        places = places * scale
-        places[:, 1] = (places[:, 1] + home) / number
+        at = at * scale
+        at[:, 1] = (at[:, 1] + home) / number
     return Triangles(
         triangles.vertices[torch.from_numpy(sources.astype("int64"))],
         torch.from_numpy(faces.astype("int32")),
-        uvs=places,
+        uvs=at,
         texture=torch.full((number * height, width, 3), 0.5),
     )

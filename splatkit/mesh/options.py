@@ -56,6 +56,9 @@ class MeshOptions:
     texture_side: int | None = None
     """Texels a side of the texture, at most (beyond 4096 it becomes several pictures). Default:
     1024, 2048 or 4096 by preset; never more than the photos have pixels."""
+    sky: bool = True
+    """Draw what photos show past a surface on a shell far around it (a mesh of its own, "sky");
+    never where the photos came with a background of one colour."""
     lods: tuple[float, ...] = ()
     """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
     collision: int | None = None
@@ -126,7 +129,7 @@ class MeshOptions:
 
     def facts(self) -> dict[str, Any]:
         """The options that the shape and the colours of the result depend on."""
-        names = ("mode", "preset", "triangles", "colors", "texture_side", "seed")
+        names = ("mode", "preset", "triangles", "colors", "texture_side", "sky", "seed")
         return {name: getattr(self, name) for name in names}
 
     @property

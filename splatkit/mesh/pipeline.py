@@ -24,10 +24,11 @@ from splatkit.mesh.kept import Kept
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.paint import painted
 from splatkit.mesh.physics import Collision, make_collision
-from splatkit.mesh.seeds import shown, triangles_of
-from splatkit.mesh.splats import SplatSchedule, fitted
+from splatkit.mesh.seeds import splat_seeds
+from splatkit.mesh.sky import joined, parted, sky_behind
+from splatkit.mesh.splats import fitted
 from splatkit.mesh.surface import surface
-from splatkit.mesh.warp import warp_of
+from splatkit.mesh.warp import Warp, warp_of
 from splatkit.render import get_backend, render_triangles
 from splatkit.train.config import TrainConfig
 from splatkit.train.machine import describe_machine
@@ -42,6 +43,8 @@ SUPERSAMPLE = 2
 LEAST_CAMERAS = 3
 LEAST_REIMPORT_PSNR = 48.0
 """dB between what was made and what its file gives back (colours have 8 bits there)."""
+SKY = "sky"
+"""Name of the mesh in the file that is no surface."""
 
 
 @dataclass(frozen=True)
@@ -75,31 +78,34 @@ def make_mesh(
     background, kept = job.background, Kept(output)
     yield from kept.begin(options.facts() | _facts_of_run(Path(run)), options.resume)
     if options.mode == "splats":
-        made, levels = (yield from _splats(job, kept)), []
+        made, sky, levels = (yield from _splats(job, kept)), 0, []
     else:
-        made, levels = yield from _surface(job, kept)
+        made, sky, levels = yield from _surface(job, kept)
     if not any(projected_edge(made, view) > 0 for view in job.views):
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
+    solid, far = parted(made, sky)
     shape = None
     if options.collision is not None:
-        pieces, warp = options.convex or 0, warp_of([view.camera for view in job.views])
-        shape = yield from make_collision(made, options.collision, pieces, options.seed, warp)
+        pieces = options.convex or 0
+        shape = yield from make_collision(solid, options.collision, pieces, options.seed, job.warp)
     mesh_glb.write(
-        made,
+        solid,
         output,
         normals=options.normals,
         tangents=options.tangents,
+        beside={} if far is None else {SKY: far},
         extras={"splatkit": __version__},
     )
     again = mesh_glb.read(output)
-    stats = facts_of(made) | _compared(made, again, held_out or job.views, background)
+    stats = facts_of(solid) | _compared(made, again, held_out or job.views, background)
     stats |= {
+        "sky_triangles": sky,
         "bytes": output.stat().st_size,
         "seconds": time.monotonic() - start,
         "machine": describe_machine(),
         "compared_with": "held-out photos" if held_out else "all photos",
         "mode": options.mode,
-        "levels": _write_levels(levels, output, options, held_out or job.views, background),
+        "levels": _write_levels(levels, sky, output, options, held_out or job.views, background),
         "collision": None if shape is None else _write_shape(shape, output),
         "seed": options.seed,
         "version": __version__,
@@ -132,8 +138,32 @@ def make_levels(
         UsageError, SplatkitError: as ``make_mesh``, or the surface cannot be read.
     """
     job, held_out = yield from _begun(Path(run), options, time.monotonic())
-    levels = yield from _levels(job, welded(mesh_glb.read(surface)))
-    return _write_levels(levels, surface, options, held_out or job.views, job.background)
+    bare, far = (part and welded(part) for part in read_surface(surface))
+    assert bare is not None
+    levels = yield from _levels(job, bare, far)
+    views, count = held_out or job.views, 0 if far is None else len(far)
+    return _write_levels(levels, count, surface, options, views, job.background)
+
+
+def read_surface(path: Path, *, axes: str = mesh_glb.AXES) -> tuple[Triangles, Triangles | None]:
+    """The surface and the sky, if there is one, of a file that ``splatkit mesh`` wrote.
+
+    Args:
+        path: the file.
+        axes: where the axes of the numbers in the file point.
+
+    Raises:
+        SplatkitError: the file is missing or damaged, or holds other meshes.
+    """
+    parts = mesh_glb.read_drawn(path, axes=axes)
+    near = [name for name in parts if not name.startswith(SKY)]
+    if len(near) != 1 or len(parts) > 2:
+        raise SplatkitError(
+            f"{path}: expected a surface that splatkit mesh wrote, got the meshes "
+            f"{', '.join(map(repr, parts))}; delete the file to have it made anew"
+        )
+    surface = parts.pop(near[0])
+    return surface, next(iter(parts.values()), None)
 
 
 @dataclass(frozen=True)
@@ -146,6 +176,13 @@ class _Job:
     options: MeshOptions
     start: float
     """When the work began, by the monotonic clock."""
+    open: bool
+    """Whether photos show more than the background where they look past the scene."""
+
+    @property
+    def warp(self) -> Warp:
+        """Of the space around what the cameras look at."""
+        return warp_of([view.camera for view in self.views])
 
 
 def _begun(
@@ -158,7 +195,8 @@ def _begun(
     views = yield from load_views(scene.training_photos, *sizes)
     held_out = yield from load_views(scene.held_out_photos, *sizes)
     background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
-    return _Job(gaussians, views, background, options, start), held_out
+    open_ = scene.background is None
+    return _Job(gaussians, views, background, options, start, open_), held_out
 
 
 def _facts_of_run(run: Path) -> dict[str, Any]:
@@ -167,11 +205,15 @@ def _facts_of_run(run: Path) -> dict[str, Any]:
     return {"run": str(run.resolve()), "bytes": told.st_size, "written": told.st_mtime_ns}
 
 
-def _surface(job: _Job, kept: Kept) -> Generator[Event, None, tuple[Triangles, list[Triangles]]]:
-    """The surface and its levels of detail: shape from depth, then colours from photos."""
+def _surface(
+    job: _Job, kept: Kept
+) -> Generator[Event, None, tuple[Triangles, int, list[Triangles]]]:
+    """The surface with the sky behind it, the faces of sky, and the levels of detail of both: shape
+    from depth, then colours from photos."""
     options, effort = job.options, job.options.effort
     if (shape := kept.load("shape")) is not None:
-        bare = Triangles(**shape)
+        bare = Triangles(shape["vertices"], shape["faces"])
+        sky = Triangles(shape["sky_vertices"], shape["sky_faces"])
     else:
         bare = yield from surface(
             job.gaussians,
@@ -180,19 +222,27 @@ def _surface(job: _Job, kept: Kept) -> Generator[Event, None, tuple[Triangles, l
             triangles=options.count,
             backend=options.backend,
         )
-        kept.save("shape", {"vertices": bare.vertices, "faces": bare.faces})
-    whole = yield from _colored(job, bare, options.texels, effort.paint_steps, kept)
-    return whole, (yield from _levels(job, bare))
+        sky = bare.selected(torch.zeros(len(bare), dtype=torch.bool))
+        if options.sky and job.open:
+            sky = yield from sky_behind(bare, job.views, job.warp)
+        found = {"vertices": bare.vertices, "faces": bare.faces}
+        kept.save("shape", found | {"sky_vertices": sky.vertices, "sky_faces": sky.faces})
+    whole = joined(bare, sky)
+    made = yield from _colored(job, whole, options.texels, effort.paint_steps, kept)
+    return made, len(sky), (yield from _levels(job, bare, sky))
 
 
-def _levels(job: _Job, bare: Triangles) -> Generator[Event, None, list[Triangles]]:
+def _levels(
+    job: _Job, bare: Triangles, sky: Triangles | None
+) -> Generator[Event, None, list[Triangles]]:
     """The levels of detail of a surface without colours, with colours of their own."""
-    effort, warp = job.options.effort, warp_of([view.camera for view in job.views])
+    effort = job.options.effort
     levels = []
     for level, share in enumerate(job.options.lods, 1):
-        coarse = manifold(decimated(bare, max(4, round(share * len(bare))), warp))
+        coarse = manifold(decimated(bare, max(4, round(share * len(bare))), job.warp))
         side = max(64, job.options.texels >> level)
-        levels.append((yield from _colored(job, coarse, side, effort.paint_steps // 2)))
+        whole = coarse if sky is None else joined(coarse, sky)
+        levels.append((yield from _colored(job, whole, side, effort.paint_steps // 2)))
     return levels
 
 
@@ -207,7 +257,8 @@ def _colored(
         yield Note(f"Laying {len(bare):,} triangles out on a texture")
         # Texels beyond the photos' pixels would have nothing to show.
         pixels = sum(view.camera.width * view.camera.height for view in job.views)
-        bare = unwrapped(bare, min(side, 1 << math.ceil(math.log2(pixels) / 2)))
+        side = min(side, 1 << math.ceil(math.log2(pixels) / 2))
+        bare = unwrapped(bare, side, job.warp)
         if kept is not None:
             names = ("vertices", "faces", "uvs", "texture")
             kept.save("charts", {name: getattr(bare, name) for name in names})
@@ -226,10 +277,16 @@ def _colored(
 
 
 def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
-    """Triangles in the place of Gaussians, fitted and hardened."""
-    schedule, options = SplatSchedule(), job.options
-    weights = yield from shown(job.gaussians, job.views, options.backend)
-    seeds = triangles_of(job.gaussians, weights, options.count, schedule.softness)
+    """Loose triangles, of the surface and in the place of Gaussians, fitted to the photos."""
+    options = job.options
+    seeds = yield from splat_seeds(
+        job.gaussians,
+        job.views,
+        job.background,
+        count=options.count,
+        cells=options.effort.cells,
+        backend=options.backend,
+    )
     began = time.monotonic()
     room = max(1e-3, job.start + TIME_SHARE * options.seconds - began)
     return (
@@ -239,7 +296,6 @@ def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
             job.background,
             steps=options.effort.splat_steps,
             count=options.count,
-            schedule=schedule,
             supersample=SUPERSAMPLE,
             seed=options.seed,
             share_of_time=lambda: (time.monotonic() - began) / room,
@@ -250,6 +306,7 @@ def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
 
 def _write_levels(
     levels: list[Triangles],
+    sky: int,
     output: Path,
     options: MeshOptions,
     views: list[View],
@@ -259,15 +316,17 @@ def _write_levels(
     told = []
     for level, mesh in enumerate(levels, 1):
         path = output.with_name(f"{output.stem}_lod{level}.glb")
+        solid, far = parted(mesh, sky)
         mesh_glb.write(
-            mesh,
+            solid,
             path,
             normals=options.normals,
             tangents=options.tangents,
             name=f"mesh_LOD{level}",
+            beside={} if far is None else {f"{SKY}_LOD{level}": far},
         )
         found = _compared(mesh, mesh_glb.read(path), views, background)
-        facts = {"file": path.name, "share": options.lods[level - 1], "triangles": len(mesh)}
+        facts = {"file": path.name, "share": options.lods[level - 1], "triangles": len(solid)}
         told.append(facts | {"mean": found["mean"]})
     return told
 

@@ -1,9 +1,11 @@
-"""Triangle splats: a soup of triangles that starts soft and ends solid, fitted to photos.
+"""Triangle splats: a soup of solid triangles, fitted to photos.
 
-The stages follow Held et al. 2025: the window hardens linearly, opacities may not fall below a
-floor that rises to 1, and what does not show is taken out while what shows much is divided. It
-starts from the trained Gaussians instead of sparse points. The last stage draws what will be
-written: solid triangles, nearest first, colours as vertices have them.
+As with Held et al. 2025, what does not show is taken out and what is most wrong is divided. There
+triangles are soft at first: the window hardens linearly, and opacities may not fall below a floor
+that rises to 1. A schedule can do the same; but triangles that start at a surface, solid, and get
+the gradients of their edges from neighbouring pixels (``splatkit.render.edges``) end nearer to the
+photos. The last stage draws what will be written: colours as vertices have them, many samples a
+pixel.
 """
 
 from __future__ import annotations
@@ -28,20 +30,19 @@ STAGE = "splats"
 
 @dataclass(frozen=True)
 class SplatSchedule:
-    """How soft triangles become solid; places are shares of all steps."""
+    """What happens when; places are shares of all steps."""
 
+    solid_from: float = 0.0
+    """From here on triangles are solid, with smooth edges; before it the window hardens and the
+    least opacity rises to 1."""
     softness: float = 0.25
-    """At the start."""
+    """At the start, if that is soft."""
     softness_end: float = 0.1
     """Below it, windows have no slopes that photos could move."""
-    solid_from: float = 0.3
-    """Until here the window hardens; from here on triangles are solid, with smooth edges."""
     places_until: float = 0.9
     """From here on colours alone are learned, as they will be drawn."""
     floor: float = 0.05
-    """Least opacity at the start."""
-    floor_from: float = 0.05
-    floor_until: float = 0.3
+    """Least opacity at a soft start."""
     change_from: float = 0.05
     change_until: float = 0.8
     changes: int = 16
@@ -64,8 +65,9 @@ class SplatSchedule:
 
     def floor_at(self, share: float) -> float:
         """Least opacity."""
-        way = (share - self.floor_from) / (self.floor_until - self.floor_from)
-        return self.floor + (1 - self.floor) * min(1.0, max(0.0, way))
+        if share >= self.solid_from:
+            return 1.0
+        return self.floor + (1 - self.floor) * share / self.solid_from
 
 
 class SplatState:
@@ -199,7 +201,7 @@ def fitted(
     share_of_time: Callable[[], float] = lambda: 0.0,
     kept: Kept | None = None,
 ) -> Generator[Event, None, Triangles]:
-    """Fit triangles to photos and harden them.
+    """Fit triangles to photos; they end solid.
 
     Args:
         start: triangles with vertices of their own, colours and opacities.

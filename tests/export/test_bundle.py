@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,21 @@ def test_mesh_and_splats_stand_in_the_same_place(run: Path, tmp_path: Path, targ
     assert torch.cdist(numbers, places).amin(1).max() < 0.01
     # And up is up: the ball of the scene is above its floor.
     assert numbers[:60, up].mean() > numbers[60:, up].mean()
+
+
+def test_the_sky_stays_a_mesh_of_its_own(tmp_path: Path) -> None:
+    run = with_meshes(tmp_path / "run")
+    sky = replace(ball(1), vertices=50 * ball(1).vertices)
+    mesh_glb.write(marks(), run / "mesh" / "surface.glb", beside={"sky": sky})
+    facts = bundled(run, tmp_path / "out", "three")
+    parts = mesh_glb.read_drawn(tmp_path / "out" / facts["mesh"]["file"])
+    assert [(name, len(part)) for name, part in parts.items()] == [
+        ("scene", len(marks())), ("sky_scene", len(ball(1))),
+    ]  # fmt: skip
+    assert facts["sky"] == "sky_scene"
+    assert "`sky_scene`" in (tmp_path / "out" / "IMPORT.md").read_text()
+    # How large the scene is, is not how large its sky is.
+    assert max(facts["size"]) < 10
 
 
 def test_shapes_for_physics_have_the_names_that_engines_know(run: Path, tmp_path: Path) -> None:

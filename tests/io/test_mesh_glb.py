@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -216,3 +217,42 @@ def test_normals_do_not_break_along_the_seams_of_a_texture() -> None:
     normals = unit_normals(roof)
     torch.testing.assert_close(normals[1], normals[3])
     assert (normals[0] - normals[1]).norm() > 0.1
+
+
+def test_meshes_beside_another_share_its_texture(tmp_path: Path) -> None:
+    mesh = textured()
+    far = replace(mesh, vertices=mesh.vertices * 10)
+    mesh_glb.write(mesh, tmp_path / "a.glb", beside={"sky": far})
+    told = document(tmp_path / "a.glb")
+    assert [node["name"] for node in told["nodes"]] == ["mesh", "sky"]
+    assert len(told["images"]) == len(told["materials"]) == 1
+    parts = mesh_glb.read_drawn(tmp_path / "a.glb")
+    assert list(parts) == ["mesh", "sky"]
+    assert torch.equal(parts["sky"].vertices, far.vertices)
+    whole = mesh_glb.read(tmp_path / "a.glb")
+    assert len(whole) == 4
+    assert whole.texture is not None
+    assert mesh.texture is not None
+    assert whole.texture.shape == mesh.texture.shape
+    assert torch.equal(whole.uvs, torch.cat((mesh.uvs, mesh.uvs)))
+
+
+def test_a_mesh_beside_another_on_one_of_its_two_sheets(tmp_path: Path) -> None:
+    texture = torch.rand(8, 4, 3, generator=torch.Generator().manual_seed(0))
+    uvs = torch.tensor([[0.0, 0], [1, 0], [1, 0.5], [0, 0.5], [0, 0.5], [1, 0.5], [1, 1], [0, 1]])
+    corners = torch.cat((square().vertices, square().vertices + 1))
+    faces = torch.cat((square().faces, square().faces + 4))
+    mesh = Triangles(corners, faces, uvs=uvs, texture=texture)
+    far = replace(mesh, vertices=corners * 10).selected(torch.tensor([2, 3]))
+    mesh_glb.write(mesh, tmp_path / "a.glb", beside={"sky": far})
+    assert len(document(tmp_path / "a.glb")["images"]) == 2
+    parts = mesh_glb.read_drawn(tmp_path / "a.glb")
+    assert torch.equal(parts["sky"].corners, far.corners)
+    assert torch.allclose(parts["sky"].uvs, far.uvs)
+    assert torch.allclose(parts["mesh"].uvs[parts["mesh"].faces.long()], uvs[faces.long()])
+
+
+def test_a_mesh_beside_another_with_a_texture_of_its_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SplatkitError, match="expected sky to share the texture of mesh"):
+        mesh_glb.write(textured(), tmp_path / "a.glb", beside={"sky": textured()})
+    assert not (tmp_path / "a.glb").exists()

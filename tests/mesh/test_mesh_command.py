@@ -14,6 +14,7 @@ from splatkit.io import mesh_glb, read_json, write_gaussians, write_json
 from splatkit.io.images import write_image
 from splatkit.mesh.collision import is_watertight
 from splatkit.mesh.options import MESH_PRESETS, MeshPreset
+from splatkit.mesh.pipeline import read_surface
 from splatkit.render import render
 from tests.scenes import ball_over_floor, ring, write_run
 
@@ -52,8 +53,12 @@ def test_a_textured_mesh_is_written_and_compared(run: Path, tmp_path: Path, caps
     assert stats["reimport_psnr"] > 48
     assert stats["mean"]["psnr"] > 15
     assert read_json(target.with_suffix(".json"))["triangles"] == stats["triangles"]
-    mesh = mesh_glb.read(target)
+    mesh, sky = read_surface(target)
     assert len(mesh) == stats["triangles"]
+    assert sky is not None
+    assert len(sky) == stats["sky_triangles"] > 50
+    # It is far away, and the photos' own place on the texture is not taken by it.
+    assert float(sky.vertices.norm(dim=-1).min()) > float(mesh.vertices.norm(dim=-1).max())
     assert mesh.texture is not None
     # The floor of the scene is below its balls.
     floor = mesh.vertices[mesh.vertices[:, 1] > 0.6]
@@ -63,7 +68,7 @@ def test_a_textured_mesh_is_written_and_compared(run: Path, tmp_path: Path, caps
 def test_vertex_colours_and_the_default_place(run: Path, capsys) -> None:
     pytest.importorskip("fast_simplification", reason="needs the extra mesh")
     words = ["--preset", "draft", "--colors", "vertex", "--triangles", "500", "--time-limit", "5m"]
-    further = ["--lods", "0.5", "0.2", "--collision", "2000"]
+    further = ["--lods", "0.5", "0.2", "--collision", "2000", "--no-sky"]
     assert main(["mesh", str(run), *words, *further]) == 0
     target = run / "mesh" / "surface.glb"
     printed = capsys.readouterr().out

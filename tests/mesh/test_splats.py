@@ -11,7 +11,7 @@ import torch
 from splatkit.core import Event, Gaussians, Note, Progress, SplatkitError, Triangles, drain
 from splatkit.core.sh import sh_from_rgb
 from splatkit.mesh.kept import Kept
-from splatkit.mesh.seeds import circumradius, shown, triangles_of
+from splatkit.mesh.seeds import circumradius, shown, triangles_of, with_surface
 from splatkit.mesh.splats import SplatSchedule, SplatState, fitted
 from splatkit.render import render, render_triangles
 from splatkit.train.metrics import psnr
@@ -80,6 +80,24 @@ def test_seeds_lie_in_the_gaussians_planes_and_the_most_shown_come_first() -> No
         triangles_of(gaussians, 0 * weights, 10, 0.5)
 
 
+def test_faint_gaussians_do_not_become_solid() -> None:
+    gaussians = surfels()
+    gaussians.logit_opacities[::2] = -0.1
+    assert len(triangles_of(gaussians, torch.ones(len(gaussians)), 9999, 0.5)) == len(gaussians)
+    solid = triangles_of(gaussians, torch.ones(len(gaussians)), 9999, 0.0)
+    torch.testing.assert_close(solid.corners.mean(1), gaussians.means[1::2])
+
+
+def test_a_surface_and_seeds_stand_side_by_side() -> None:
+    seeds = start(0.0)
+    both = with_surface(ball(2), seeds)
+    assert len(both) == len(ball(2)) + len(seeds)
+    torch.testing.assert_close(both.corners[: len(ball(2))], ball(2).corners)
+    torch.testing.assert_close(both.corners[len(ball(2)) :], seeds.corners)
+    assert both.opacities is not None
+    assert bool((both.opacities[: 3 * len(ball(2))] == 1).all())
+
+
 def test_what_shows_is_told_from_what_is_hidden() -> None:
     gaussians = surfels()
     both = Gaussians.concatenate([gaussians, gaussians.map(torch.clone)])
@@ -89,7 +107,7 @@ def test_what_shows_is_told_from_what_is_hidden() -> None:
 
 
 def test_the_schedule_ends_solid() -> None:
-    schedule = SplatSchedule()
+    schedule = SplatSchedule(solid_from=0.3)
     shares = [i / 100 for i in range(101)]
     softness = [schedule.softness_at(share) for share in shares]
     floors = [schedule.floor_at(share) for share in shares]
@@ -99,7 +117,10 @@ def test_the_schedule_ends_solid() -> None:
     assert softness[-1] == 0
     assert min(value for value in softness if value) < schedule.softness_end + 0.01
     assert floors[0] == schedule.floor
-    assert floors[-1] == pytest.approx(1)
+    assert floors[-1] == 1
+    # Nor does the usual one begin otherwise.
+    assert SplatSchedule().softness_at(0) == 0
+    assert SplatSchedule().floor_at(0) == 1
 
 
 def test_dividing_changes_no_picture() -> None:
