@@ -62,9 +62,9 @@ def _one_color(runs: Path, run: Path) -> float:
 
 
 def _product(runs: Path, run: Path, mode: str) -> list[dict[str, Any]]:
-    how = f"splatkit mesh {run.name} --mode {mode} --time-limit {TIME_LIMIT}"
+    how = f"splatkit mesh {run.name} --mode {mode} --preset high --time-limit {TIME_LIMIT}"
     shape = {"collision": 5000, "convex": 32} if mode == "surface" else {}
-    options = MeshOptions(mode=mode, time_limit=TIME_LIMIT, **shape)  # pyright: ignore
+    options = MeshOptions(mode=mode, preset="high", time_limit=TIME_LIMIT, **shape)  # pyright: ignore
     made = drain(make_mesh(run, None, options))
     stats = made.stats
     behind = _one_color(runs, run) - stats["mean"]["psnr"]

@@ -18,6 +18,9 @@ from torch import Tensor
 from splatkit.core import Cameras, Triangles
 from splatkit.render.triangles import RenderedTriangles, render_triangles
 
+ALIKE = 2 / 255
+"""Neighbours whose colours differ by less mix to what both are: they are passed over."""
+
 
 def render_with_edges(
     triangles: Triangles,
@@ -55,7 +58,8 @@ def render_with_edges(
     total = colors
     for axis in (0, 1):
         here, there = (pixels.narrow(1 - axis, k, pixels.shape[1 - axis] - 1) for k in (0, 1))
-        differ = ids.view(-1)[here] != ids.view(-1)[there]
+        away = (colors.detach()[here] - colors.detach()[there]).abs().amax(-1)
+        differ = (ids.view(-1)[here] != ids.view(-1)[there]) & (away >= ALIKE)
         here, there = here[differ], there[differ]
         near = depth.view(-1)[here] <= depth.view(-1)[there]
         inner, outer = torch.where(near, here, there), torch.where(near, there, here)
