@@ -10,7 +10,7 @@ import torch
 from splatkit.core import Cameras, Triangles
 from splatkit.core.srgb import linear_of_srgb
 
-NEAR, FAR = 0.01, 1000.0
+NEAR, FAR = 0.01, 10_000.0
 _SRGB8 = 0x8C41
 _VERTEX = """
 #version 330

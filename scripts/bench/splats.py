@@ -23,7 +23,7 @@ from splatkit.io import read_gaussians, read_json
 from splatkit.io.scene import load_scene
 from splatkit.mesh.paint import painted
 from splatkit.mesh.pipeline import draw
-from splatkit.mesh.seeds import GAUSSIAN_SHARE, shown, triangles_of, with_surface
+from splatkit.mesh.seeds import GAUSSIAN_SHARE, SURFACE_SHARE, shown, triangles_of, with_surface
 from splatkit.mesh.splats import SplatSchedule, fitted
 from splatkit.mesh.surface import surface
 from splatkit.train.config import TrainConfig
@@ -77,7 +77,8 @@ class _Starts:
         # Depth has to be drawn at the size of training: smaller, Gaussians are drawn too large.
         told = read_json(self._folder.config)
         views = self._views(TrainConfig(preset=told["preset"], resize=told["resize"]))
-        made = drain(surface(self._gaussians, views, cells=CELLS, triangles=COUNT // 2))
+        count = round(SURFACE_SHARE * COUNT)
+        made = drain(surface(self._gaussians, views, cells=CELLS, triangles=count))
         return drain(painted(made, self.views, self.background, steps=0))
 
     @cached_property

@@ -57,7 +57,8 @@ def _one_color(runs: Path, run: Path) -> float:
     out = runs / f"{run.name}-one-color"
     if not RunFolder(out).stats.is_file():
         words = ("train", run, "-o", out, "--sh-degree", "0", "--time-limit", TIME_LIMIT)
-        subprocess.run([sys.executable, "-m", "splatkit", *words], check=True)
+        # Standard output is the scorecard's own.
+        subprocess.run([sys.executable, "-m", "splatkit", *words], stdout=sys.stderr, check=True)
     return float(json.loads(RunFolder(out).stats.read_text())["mean"]["psnr"])
 
 

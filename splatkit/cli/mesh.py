@@ -46,6 +46,7 @@ class Command:
 def _figures(made: MeshMade) -> str:
     stats = made.stats
     mean = stats["mean"]
+    sky = f" and {stats['sky_triangles']:,} of sky" if stats["sky_triangles"] else ""
     further = [
         f"{made.path.with_name(level['file'])}: {level['triangles']:,} triangles, "
         f"{level['mean']['psnr']:.2f} dB"
@@ -58,7 +59,7 @@ def _figures(made: MeshMade) -> str:
         further.append(f"{file}: {shape['triangles']:,} triangles, closed{also}")
     return "\n".join(
         (
-            f"{made.path}: {stats['triangles']:,} triangles, {stats['vertices']:,} vertices, "
+            f"{made.path}: {stats['triangles']:,} triangles{sky}, {stats['vertices']:,} vertices, "
             f"{stats['bytes']:,} bytes",
             f"{stats['compared_with']}: {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.3f}, 2x2 "
             "samples a pixel",

@@ -111,16 +111,13 @@ class Bundled:
     """The contents of ``bundle.json``."""
 
 
-_Drawn = tuple[Triangles, Triangles | None]
-"""A surface and the sky behind it, if there is one."""
-
-
 @dataclass
 class _Parts:
     """Meshes of a run, in its own frame."""
 
-    mesh: _Drawn
-    levels: list[_Drawn]
+    mesh: Triangles
+    sky: Triangles | None
+    levels: list[Triangles]
     collision: Collision
 
 
@@ -192,19 +189,20 @@ def _parts(run: Path, opened: OpenScene, options: BundleOptions) -> Generator[Ev
         yield from make_mesh(run, file, wanted)
     elif file.stat().st_mtime < RunFolder(run).ply.stat().st_mtime:
         yield Note(f"{file}: older than the scene; delete it to have it made anew", warning=True)
-    mesh = read_surface(file)
-    yield from _add_levels(run, file, wanted, len(mesh[0]))
+    mesh, sky = read_surface(file)
+    yield from _add_levels(run, file, wanted, len(mesh))
     place = run / COLLISION_FILE
     collision = read_collision(place) if place.is_file() else None
     if collision is None or (options.pieces and not collision.pieces):
         cameras = opened.cameras(*CHECK_SIZE)
         warp = None if cameras is None else warp_of([cameras.to(torch.float32)])
-        made = make_collision(mesh[0], options.collision, options.pieces, wanted.seed, warp)
+        made = make_collision(mesh, options.collision, options.pieces, wanted.seed, warp)
         collision = yield from made
         collision.write(place)
     if not options.pieces:
         collision = Collision(collision.closed)
-    return _Parts(mesh, [read_surface(level) for level in _levels(file, wanted)], collision)
+    levels = [mesh_glb.read(level) for level in _levels(file, wanted)]
+    return _Parts(mesh, sky, levels, collision)
 
 
 def _levels(file: Path, wanted: MeshOptions) -> list[Path]:
@@ -255,7 +253,17 @@ def _write_meshes(
     )
     shapes = engine.shapes(moved)
     path = folder / f"{SCENE}_mesh.glb"
-    whole = _write_drawn(parts.mesh, path, SCENE, export, engine, shapes if engine.inside else {})
+    whole, far = (part and mesh_turned(part, export) for part in (parts.mesh, parts.sky))
+    assert whole is not None
+    mesh_glb.write(
+        whole,
+        path,
+        normals=True,
+        name=SCENE,
+        beside={} if far is None else {f"{SKY}_{SCENE}": far},
+        shapes=shapes if engine.inside else {},
+        axes=engine.axes,
+    )
     found = _same(whole, read_surface(path, axes=engine.axes)[0], views)
     if found < LEAST_REIMPORT_PSNR:
         raise SplatkitError(
@@ -265,8 +273,9 @@ def _write_meshes(
     levels = []
     for number, level in enumerate(parts.levels, 1):
         name = f"{SCENE}_lod{number}"
-        turned = _write_drawn(level, folder / f"{name}.glb", name, export, engine, {})
-        levels.append({"file": f"{name}.glb", "triangles": len(turned)})
+        turned = mesh_turned(level, export)
+        mesh_glb.write(turned, folder / f"{name}.glb", normals=True, name=name, axes=engine.axes)
+        levels.append({"file": f"{name}.glb", "triangles": len(level)})
     place = path if engine.inside else folder / f"{SCENE}_collision.glb"
     if not engine.inside:
         names = list(shapes)
@@ -275,7 +284,7 @@ def _write_meshes(
     low, high = whole.vertices.amin(0), whole.vertices.amax(0)
     return {
         "mesh": {"file": path.name, "triangles": len(whole), "bytes": path.stat().st_size},
-        "sky": None if parts.mesh[1] is None else f"{SKY}_{SCENE}",
+        "sky": None if far is None else _sky_facts(far),
         "mesh_axes": engine.axes,
         "reimport_psnr": None if found == float("inf") else found,
         "size": (high - low).double().tolist(),
@@ -284,22 +293,9 @@ def _write_meshes(
     }
 
 
-def _write_drawn(
-    drawn: _Drawn,
-    path: Path,
-    name: str,
-    export: ExportOptions,
-    engine: Engine,
-    shapes: dict[str, Triangles],
-) -> Triangles:
-    """Write a mesh and its sky as an engine wants them; what was written of the mesh."""
-    solid, far = drawn
-    turned = mesh_turned(solid, export)
-    beside = {} if far is None else {f"{SKY}_{name}": mesh_turned(far, export)}
-    mesh_glb.write(
-        turned, path, normals=True, name=name, beside=beside, shapes=shapes, axes=engine.axes
-    )
-    return turned
+def _sky_facts(sky: Triangles) -> dict[str, Any]:
+    radius = sky.vertices.double().norm(dim=-1).max()
+    return {"mesh": f"{SKY}_{SCENE}", "triangles": len(sky), "radius": float(radius)}
 
 
 def _same(made: Triangles, again: Triangles, views: Cameras) -> float:
@@ -320,7 +316,8 @@ def facts_as_text(made: Bundled) -> str:
     lines = [
         f"{made.path}: for {facts['program']}",
         f"{facts['splats']['file']}: {facts['splats']['gaussians']:,} Gaussians",
-        f"{facts['mesh']['file']}: {facts['mesh']['triangles']:,} triangles",
+        f"{facts['mesh']['file']}: {facts['mesh']['triangles']:,} triangles"
+        + (f" and {facts['sky']['triangles']:,} of sky" if facts["sky"] else ""),
         *(f"{level['file']}: {level['triangles']:,} triangles" for level in facts["levels"]),
         f"{shape['file']}: {physics} for physics",
         f"{NOTES}: how to import them. {facts['tried']}",

@@ -59,12 +59,13 @@ def import_notes(facts: dict[str, Any], engine: Engine) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sky(name: str | None) -> list[str]:
-    if name is None:
+def _sky(facts: dict[str, Any] | None) -> list[str]:
+    if facts is None:
         return []
     return [
-        f"  Its mesh `{name}` is what photos show past the scene; hide or delete it where you have "
-        "a sky of your own."
+        f"  Its mesh `{facts['mesh']}` is what photos show past the scene, up to "
+        f"{facts['radius']:.3g} units away: cameras have to see as far. Hide or delete it where "
+        "you have a sky of your own."
     ]
 
 

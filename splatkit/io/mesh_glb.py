@@ -82,16 +82,20 @@ def write(
         extras: further facts for ``asset.extras``.
 
     Raises:
-        SplatkitError: there is no triangle, a number is not finite, or tangents are wanted where
-            there is no texture.
+        SplatkitError: there is no triangle, a number is not finite, tangents are wanted where
+            there is no texture, or meshes have colours of different kinds.
     """
     layout, turn = Layout(), world_from_axes(axes)
     sheets = sheet_count(triangles)
     meshes = []
-    for told, drawn in {name: triangles, **(beside or {})}.items():
+    for told, drawn in ((name, triangles), *(beside or {}).items()):
         _check(drawn, path)
-        if drawn.texture is not triangles.texture:
-            raise SplatkitError(f"{path}: expected {told} to share the texture of {name}")
+        alike = (drawn.colors is None) == (triangles.colors is None)
+        if drawn.texture is not triangles.texture or not alike:
+            raise SplatkitError(
+                f"{path}: expected {told} to have colours as {name} has them: at its vertices, or "
+                "from the same texture"
+            )
         columns = _columns(drawn, turn, normals or tangents, tangents)
         primitives = [
             _primitive_of(layout, placed, part) | {"material": index}
@@ -151,15 +155,18 @@ def read(path: Path, *, axes: str = AXES) -> Triangles:
     return _joined([part for _, part in _drawn(path, axes)], path)
 
 
-def read_drawn(path: Path, *, axes: str = AXES) -> dict[str, Triangles]:
-    """What ``read`` reads, mesh by mesh, by name; all keep the texture of the whole file."""
+def read_apart(
+    path: Path, names: str, *, axes: str = AXES
+) -> tuple[Triangles | None, Triangles | None]:
+    """What ``read`` reads: the meshes whose names do not match the expression ``names``, and those
+    whose do. Both have the texture of the whole file; None where there are none.
+    """
     found = _drawn(path, axes)
     whole = _joined([part for _, part in found], path)
-    names = [name for name, part in found for _ in range(len(part))]
-    return {
-        wanted: whole.selected(torch.tensor([name == wanted for name in names]))
-        for wanted in dict.fromkeys(names)
-    }
+    match = [(re.fullmatch(names, name) is not None, len(part)) for name, part in found]
+    apart = torch.cat([torch.full((count,), far) for far, count in match])
+    first, second = (whole.selected(rows) if bool(rows.any()) else None for rows in (~apart, apart))
+    return first, second
 
 
 def read_shapes(path: Path, *, axes: str = AXES) -> dict[str, Triangles]:

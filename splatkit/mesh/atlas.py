@@ -25,7 +25,8 @@ def unwrapped(
 ) -> Triangles:
     """The same triangles with a place on a grey texture of about ``side`` x ``side`` for each.
 
-    Vertices along the seams of charts are doubled; nothing moves. A texture larger than a sheet
+    Vertices along the seams of charts are doubled; nothing moves, and faces stay in their order. A
+    texture larger than a sheet
     becomes several of them, below one another (``splatkit.core.sheets``).
 
     Args:

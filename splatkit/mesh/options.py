@@ -27,7 +27,7 @@ class MeshPreset:
     splats: int
     """Triangle splats, where ``--triangles`` says nothing."""
     splat_steps: int
-    """Of fitting and hardening them."""
+    """Of fitting them, one photo each."""
 
 
 MESH_PRESETS = {
@@ -57,8 +57,8 @@ class MeshOptions:
     """Texels a side of the texture, at most (beyond 4096 it becomes several pictures). Default:
     1024, 2048 or 4096 by preset; never more than the photos have pixels."""
     sky: bool = True
-    """Draw what photos show past a surface on a shell far around it (a mesh of its own, "sky");
-    never where the photos came with a background of one colour."""
+    """Draw what photos show where they look past a surface on a shell far around it (a mesh of its
+    own, "sky"); never where photos have alpha or masks that cut objects out."""
     lods: tuple[float, ...] = ()
     """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
     collision: int | None = None
@@ -129,7 +129,9 @@ class MeshOptions:
 
     def facts(self) -> dict[str, Any]:
         """The options that the shape and the colours of the result depend on."""
-        names = ("mode", "preset", "triangles", "colors", "texture_side", "sky", "seed")
+        names = ["mode", "preset", "triangles", "colors", "texture_side", "seed"]
+        if self.mode == "surface":
+            names.append("sky")
         return {name: getattr(self, name) for name in names}
 
     @property

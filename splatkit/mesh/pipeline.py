@@ -45,6 +45,8 @@ LEAST_REIMPORT_PSNR = 48.0
 """dB between what was made and what its file gives back (colours have 8 bits there)."""
 SKY = "sky"
 """Name of the mesh in the file that is no surface."""
+_SKY_NAMES = rf"{SKY}([_.].*)?"
+"""Of such meshes in files that other programs wrote anew, too."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,9 @@ def make_mesh(
         made, sky, levels = (yield from _splats(job, kept)), 0, []
     else:
         made, sky, levels = yield from _surface(job, kept)
-    if not any(projected_edge(made, view) > 0 for view in job.views):
-        raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
     solid, far = parted(made, sky)
+    if not any(projected_edge(solid, view) > 0 for view in job.views):
+        raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
     shape = None
     if options.collision is not None:
         pieces = options.convex or 0
@@ -97,7 +99,8 @@ def make_mesh(
         extras={"splatkit": __version__},
     )
     again = mesh_glb.read(output)
-    stats = facts_of(solid) | _compared(made, again, held_out or job.views, background)
+    seen = held_out or job.views
+    stats = facts_of(solid) | _compared(made, again, seen, background)
     stats |= {
         "sky_triangles": sky,
         "bytes": output.stat().st_size,
@@ -105,7 +108,8 @@ def make_mesh(
         "machine": describe_machine(),
         "compared_with": "held-out photos" if held_out else "all photos",
         "mode": options.mode,
-        "levels": _write_levels(levels, sky, output, options, held_out or job.views, background),
+        "median_edge_pixels": median(projected_edge(solid, view) for view in seen),
+        "levels": _write_levels(levels, output, options, seen, background),
         "collision": None if shape is None else _write_shape(shape, output),
         "seed": options.seed,
         "version": __version__,
@@ -138,11 +142,8 @@ def make_levels(
         UsageError, SplatkitError: as ``make_mesh``, or the surface cannot be read.
     """
     job, held_out = yield from _begun(Path(run), options, time.monotonic())
-    bare, far = (part and welded(part) for part in read_surface(surface))
-    assert bare is not None
-    levels = yield from _levels(job, bare, far)
-    views, count = held_out or job.views, 0 if far is None else len(far)
-    return _write_levels(levels, count, surface, options, views, job.background)
+    levels = yield from _levels(job, welded(read_surface(surface)[0]))
+    return _write_levels(levels, surface, options, held_out or job.views, job.background)
 
 
 def read_surface(path: Path, *, axes: str = mesh_glb.AXES) -> tuple[Triangles, Triangles | None]:
@@ -153,17 +154,13 @@ def read_surface(path: Path, *, axes: str = mesh_glb.AXES) -> tuple[Triangles, T
         axes: where the axes of the numbers in the file point.
 
     Raises:
-        SplatkitError: the file is missing or damaged, or holds other meshes.
+        SplatkitError: the file is missing or damaged.
     """
-    parts = mesh_glb.read_drawn(path, axes=axes)
-    near = [name for name in parts if not name.startswith(SKY)]
-    if len(near) != 1 or len(parts) > 2:
-        raise SplatkitError(
-            f"{path}: expected a surface that splatkit mesh wrote, got the meshes "
-            f"{', '.join(map(repr, parts))}; delete the file to have it made anew"
-        )
-    surface = parts.pop(near[0])
-    return surface, next(iter(parts.values()), None)
+    surface, sky = mesh_glb.read_apart(path, _SKY_NAMES, axes=axes)
+    if surface is None:
+        assert sky is not None
+        return sky, None
+    return surface, sky
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,7 @@ def _begun(
     views = yield from load_views(scene.training_photos, *sizes)
     held_out = yield from load_views(scene.held_out_photos, *sizes)
     background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
-    open_ = scene.background is None
+    open_ = scene.background is None and all(view.alpha is None for view in views)
     return _Job(gaussians, views, background, options, start, open_), held_out
 
 
@@ -229,20 +226,17 @@ def _surface(
         kept.save("shape", found | {"sky_vertices": sky.vertices, "sky_faces": sky.faces})
     whole = joined(bare, sky)
     made = yield from _colored(job, whole, options.texels, effort.paint_steps, kept)
-    return made, len(sky), (yield from _levels(job, bare, sky))
+    return made, len(sky), (yield from _levels(job, bare))
 
 
-def _levels(
-    job: _Job, bare: Triangles, sky: Triangles | None
-) -> Generator[Event, None, list[Triangles]]:
+def _levels(job: _Job, bare: Triangles) -> Generator[Event, None, list[Triangles]]:
     """The levels of detail of a surface without colours, with colours of their own."""
     effort = job.options.effort
     levels = []
     for level, share in enumerate(job.options.lods, 1):
         coarse = manifold(decimated(bare, max(4, round(share * len(bare))), job.warp))
         side = max(64, job.options.texels >> level)
-        whole = coarse if sky is None else joined(coarse, sky)
-        levels.append((yield from _colored(job, whole, side, effort.paint_steps // 2)))
+        levels.append((yield from _colored(job, coarse, side, effort.paint_steps // 2)))
     return levels
 
 
@@ -279,16 +273,28 @@ def _colored(
 def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
     """Loose triangles, of the surface and in the place of Gaussians, fitted to the photos."""
     options = job.options
-    seeds = yield from splat_seeds(
-        job.gaussians,
-        job.views,
-        job.background,
-        count=options.count,
-        cells=options.effort.cells,
-        backend=options.backend,
-    )
+    if (told := kept.load("seeds")) is not None:
+        seeds = Triangles(**told)
+    else:
+        seeds = yield from splat_seeds(
+            job.gaussians,
+            job.views,
+            job.background,
+            count=options.count,
+            cells=options.effort.cells,
+            backend=options.backend,
+        )
+        names = ("vertices", "faces", "colors", "opacities")
+        kept.save("seeds", {name: getattr(seeds, name) for name in names})
     began = time.monotonic()
-    room = max(1e-3, job.start + TIME_SHARE * options.seconds - began)
+    room = job.start + TIME_SHARE * options.seconds - began
+    if room <= 0:
+        yield Note(
+            f"--time-limit {options.time_limit}: over before the triangles could be fitted to the "
+            "photos; they are written as they began",
+            warning=True,
+        )
+        room = 1e-3
     return (
         yield from fitted(
             seeds,
@@ -306,7 +312,6 @@ def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
 
 def _write_levels(
     levels: list[Triangles],
-    sky: int,
     output: Path,
     options: MeshOptions,
     views: list[View],
@@ -316,17 +321,15 @@ def _write_levels(
     told = []
     for level, mesh in enumerate(levels, 1):
         path = output.with_name(f"{output.stem}_lod{level}.glb")
-        solid, far = parted(mesh, sky)
         mesh_glb.write(
-            solid,
+            mesh,
             path,
             normals=options.normals,
             tangents=options.tangents,
             name=f"mesh_LOD{level}",
-            beside={} if far is None else {f"{SKY}_LOD{level}": far},
         )
         found = _compared(mesh, mesh_glb.read(path), views, background)
-        facts = {"file": path.name, "share": options.lods[level - 1], "triangles": len(solid)}
+        facts = {"file": path.name, "share": options.lods[level - 1], "triangles": len(mesh)}
         told.append(facts | {"mean": found["mean"]})
     return told
 
@@ -382,7 +385,7 @@ def _compared(
     made: Triangles, again: Triangles, views: list[View], background: Tensor
 ) -> dict[str, Any]:
     """How near the mesh comes to photos, and its file to it."""
-    photos, differences, edges = [], [], []
+    photos, differences = [], []
     for view in views:
         picture, same = (draw(mesh, view, background) for mesh in (made, again))
         truth = view.image[0].float() / 255
@@ -395,12 +398,10 @@ def _compared(
                 "ssim": ssim(to_8bit(same), truth, mask),
             }
         )
-        edges.append(projected_edge(made, view))
     return {
         "mean": {name: fmean(photo[name] for photo in photos) for name in ("psnr", "ssim")},
         "per_photo": photos,
         "reimport_psnr": min(differences),
-        "median_edge_pixels": median(edges),
     }
 
 

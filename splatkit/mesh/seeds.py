@@ -61,8 +61,9 @@ def splat_seeds(
     )
     colored = yield from painted(bare, views, background, steps=0)
     weights = yield from shown(gaussians, views, backend)
-    seeds = triangles_of(gaussians, weights, round(GAUSSIAN_SHARE * count), 0.0)
-    return with_surface(colored, seeds)
+    # A surface with many open edges may have more triangles than were asked for.
+    room = max(0, min(round(GAUSSIAN_SHARE * count), count - len(colored)))
+    return with_surface(colored, triangles_of(gaussians, weights, room, 0.0))
 
 
 def circumradius(softness: float) -> float:
@@ -92,7 +93,7 @@ def triangles_of(gaussians: Gaussians, weights: Tensor, count: int, softness: fl
         weights: [N] what each shows.
         count: triangles, at most.
         softness: that the triangles will be drawn with at first. Where they are solid (0), faint
-            Gaussians are left out.
+            Gaussians are left out, be it all.
 
     Returns:
         Triangles with colours (of degree 0) and opacities at vertices.
@@ -100,13 +101,13 @@ def triangles_of(gaussians: Gaussians, weights: Tensor, count: int, softness: fl
     Raises:
         SplatkitError: no Gaussian shows.
     """
-    if softness == 0:
-        weights = torch.where(gaussians.opacities >= LEAST_OPACITY, weights, 0)
-    chosen = weights.argsort(descending=True, stable=True)[:count]
+    chosen = weights.argsort(descending=True, stable=True)
     chosen = chosen[weights[chosen] > 0]
     if len(chosen) == 0:
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
-    some = gaussians[chosen]
+    if softness == 0:
+        chosen = chosen[gaussians.opacities[chosen] >= LEAST_OPACITY]
+    some = gaussians[chosen[:count]]
     scales, axes = some.scales.sort(dim=-1, descending=True)
     directions = rotation_from_quat(some.quats).gather(-1, axes[:, None].expand(-1, 3, -1))
     # Turned by the golden angle from one to the next, so that no direction is preferred.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import product
 
 import torch
 
@@ -17,7 +18,7 @@ FAR = 2.0
 ROUNDS = 5
 """Of dividing the eight triangles of an octahedron in four."""
 LEAST_SHARE = 1e-3
-"""Of all pixels that look past the surface; with less there is no shell."""
+"""Of all pixels, which have to look past the surface for a shell to be made."""
 
 
 def sky_behind(
@@ -70,18 +71,12 @@ def parted(both: Triangles, sky: int) -> tuple[Triangles, Triangles | None]:
 
 
 def _sphere(surface: Triangles, views: list[View], warp: Warp) -> Triangles:
-    """All of it."""
+    """All of it; its front is inside."""
     positions = torch.cat([view.camera.positions for view in views])
     reach = (torch.cat((surface.vertices, positions)) - warp.center).norm(dim=-1).amax()
-    axes = torch.eye(3)
-    corners = torch.stack(
-        [
-            torch.stack((x * axes[0], y * axes[1], z * axes[2]))
-            for x in (1, -1)
-            for y in (1, -1)
-            for z in (1, -1)
-        ]
-    )
+    signs = [torch.tensor(s).float() for s in product((1, -1), repeat=3)]
+    # The corners on the axes; in every other octant they run the other way around.
+    corners = torch.stack([s.diag() if s.prod() < 0 else s.diag()[[0, 2, 1]] for s in signs])
     for _ in range(ROUNDS):
         corners = torch.nn.functional.normalize(torch.cat(quarters(corners)), dim=-1)
     faces = torch.arange(3 * len(corners), dtype=torch.int32).view(-1, 3)

@@ -210,10 +210,10 @@ def fitted(
         steps: one photo each.
         count: triangles, at most.
         schedule: see there.
-        supersample: samples a side of a pixel while triangles are solid.
+        supersample: samples a side of a pixel while colours alone are learned.
         seed: of the order of photos.
         share_of_time: of the time that may be used, 0..1: where it is ahead of the share of steps,
-            the schedule follows it, so that work ends on time and solid.
+            the schedule follows it, so that work ends on time.
         kept: where the work is kept from time to time, and taken up if it is there.
 
     Returns:

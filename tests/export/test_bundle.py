@@ -18,6 +18,7 @@ from splatkit.io.registry import format_to_write
 from splatkit.mesh.collision import is_watertight
 from splatkit.mesh.convex import is_convex
 from splatkit.mesh.physics import Collision
+from splatkit.mesh.pipeline import read_surface
 from tests.gltf_validator import issues_of
 from tests.mesh.ball import ball
 from tests.mesh.test_mesh_command import finished
@@ -115,11 +116,11 @@ def test_the_sky_stays_a_mesh_of_its_own(tmp_path: Path) -> None:
     sky = replace(ball(1), vertices=50 * ball(1).vertices)
     mesh_glb.write(marks(), run / "mesh" / "surface.glb", beside={"sky": sky})
     facts = bundled(run, tmp_path / "out", "three")
-    parts = mesh_glb.read_drawn(tmp_path / "out" / facts["mesh"]["file"])
-    assert [(name, len(part)) for name, part in parts.items()] == [
-        ("scene", len(marks())), ("sky_scene", len(ball(1))),
-    ]  # fmt: skip
-    assert facts["sky"] == "sky_scene"
+    near, far = read_surface(tmp_path / "out" / facts["mesh"]["file"])
+    assert far is not None
+    assert (len(near), len(far)) == (len(marks()), len(ball(1)))
+    assert facts["sky"]["mesh"] == "sky_scene"
+    assert facts["sky"]["radius"] == pytest.approx(50, rel=0.1)
     assert "`sky_scene`" in (tmp_path / "out" / "IMPORT.md").read_text()
     # How large the scene is, is not how large its sky is.
     assert max(facts["size"]) < 10

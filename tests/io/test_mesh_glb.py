@@ -226,9 +226,13 @@ def test_meshes_beside_another_share_its_texture(tmp_path: Path) -> None:
     told = document(tmp_path / "a.glb")
     assert [node["name"] for node in told["nodes"]] == ["mesh", "sky"]
     assert len(told["images"]) == len(told["materials"]) == 1
-    parts = mesh_glb.read_drawn(tmp_path / "a.glb")
-    assert list(parts) == ["mesh", "sky"]
-    assert torch.equal(parts["sky"].vertices, far.vertices)
+    near, beyond = mesh_glb.read_apart(tmp_path / "a.glb", "sky")
+    assert near is not None
+    assert beyond is not None
+    assert torch.equal(near.vertices, mesh.vertices)
+    assert torch.equal(beyond.vertices, far.vertices)
+    assert near.texture is beyond.texture
+    assert mesh_glb.read_apart(tmp_path / "a.glb", "clouds")[1] is None
     whole = mesh_glb.read(tmp_path / "a.glb")
     assert len(whole) == 4
     assert whole.texture is not None
@@ -246,13 +250,25 @@ def test_a_mesh_beside_another_on_one_of_its_two_sheets(tmp_path: Path) -> None:
     far = replace(mesh, vertices=corners * 10).selected(torch.tensor([2, 3]))
     mesh_glb.write(mesh, tmp_path / "a.glb", beside={"sky": far})
     assert len(document(tmp_path / "a.glb")["images"]) == 2
-    parts = mesh_glb.read_drawn(tmp_path / "a.glb")
-    assert torch.equal(parts["sky"].corners, far.corners)
-    assert torch.allclose(parts["sky"].uvs, far.uvs)
-    assert torch.allclose(parts["mesh"].uvs[parts["mesh"].faces.long()], uvs[faces.long()])
+    near, beyond = mesh_glb.read_apart(tmp_path / "a.glb", "sky")
+    assert near is not None
+    assert beyond is not None
+    assert torch.equal(beyond.corners, far.corners)
+    assert torch.allclose(beyond.uvs, far.uvs)
+    assert torch.allclose(near.uvs[near.faces.long()], uvs[faces.long()])
 
 
-def test_a_mesh_beside_another_with_a_texture_of_its_own_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SplatkitError, match="expected sky to share the texture of mesh"):
-        mesh_glb.write(textured(), tmp_path / "a.glb", beside={"sky": textured()})
+@pytest.mark.parametrize(
+    ("mesh", "far"),
+    [
+        (textured(), textured()),
+        (textured(), square(colors=torch.rand(4, 3))),
+        (square(colors=torch.rand(4, 3)), square()),
+    ],
+)
+def test_a_mesh_beside_another_with_other_colours_is_refused(
+    tmp_path: Path, mesh: Triangles, far: Triangles
+) -> None:
+    with pytest.raises(SplatkitError, match="expected sky to have colours as mesh has them"):
+        mesh_glb.write(mesh, tmp_path / "a.glb", beside={"sky": far})
     assert not (tmp_path / "a.glb").exists()

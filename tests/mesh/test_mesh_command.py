@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from splatkit.cli import main
-from splatkit.core import Gaussians
+from splatkit.core import Gaussians, Progress, drain
 from splatkit.io import mesh_glb, read_json, write_gaussians, write_json
 from splatkit.io.images import write_image
 from splatkit.mesh.collision import is_watertight
-from splatkit.mesh.options import MESH_PRESETS, MeshPreset
-from splatkit.mesh.pipeline import read_surface
+from splatkit.mesh.options import MESH_PRESETS, MeshOptions, MeshPreset, Mode
+from splatkit.mesh.pipeline import make_levels, make_mesh, read_surface
 from splatkit.render import render
 from tests.scenes import ball_over_floor, ring, write_run
 
@@ -89,7 +90,37 @@ def test_vertex_colours_and_the_default_place(run: Path, capsys) -> None:
     assert torch.isfinite(mesh.colors).all()
 
 
+def test_photos_with_alpha_have_no_sky(tmp_path: Path, capsys) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    run = finished(tmp_path / "run")
+    pictures = render(ball_over_floor(), ring().to(torch.float32))
+    both = torch.cat((pictures.rgb, pictures.alpha[..., None]), -1)
+    for index, picture in enumerate((both.clamp(0, 1) * 255).round().byte().numpy()):
+        write_image(run / "scene" / "images" / f"{index:03d}.png", picture)
+    assert main(["mesh", str(run), "--preset", "draft", "--triangles", "800", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sky_triangles"] == 0
+
+
+def test_levels_of_a_textured_surface_with_a_sky(run: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    target = tmp_path / "a.glb"
+    words = ["--preset", "draft", "--triangles", "800", "-o", str(target), "--lods", "0.5"]
+    assert main(["mesh", str(run), *words]) == 0
+    assert " of sky" in capsys.readouterr().out
+    near, far = read_surface(target)
+    assert far is not None
+    alone, none = read_surface(tmp_path / "a_lod1.glb")
+    assert none is None
+    assert len(alone) < 0.8 * len(near)
+    # The same of the file alone, as bundles ask for it.
+    (level,) = drain(make_levels(run, target, MeshOptions(preset="draft", lods=(0.5,))))
+    assert level["triangles"] < 0.8 * len(near)
+
+
 def test_splats_are_written_and_compared(run: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
     target = tmp_path / "a.glb"
     words = ["--mode", "splats", "--preset", "draft", "--triangles", "400", "-o", str(target)]
     assert main(["mesh", str(run), *words, "--json"]) == 0
@@ -99,6 +130,33 @@ def test_splats_are_written_and_compared(run: Path, tmp_path: Path, capsys) -> N
     assert stats["reimport_psnr"] > 48
     assert stats["mean"]["psnr"] > 15
     assert mesh_glb.read(target).colors is not None
+
+
+@pytest.mark.parametrize(
+    ("mode", "stage"), [("surface", "Painting"), ("splats", "Fitting triangles")]
+)
+def test_a_stopped_mesh_goes_on_where_it_was(
+    run: Path, tmp_path: Path, monkeypatch, mode: Mode, stage: str
+) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    monkeypatch.setattr("splatkit.mesh.kept.SAVE_SECONDS", 0.0)
+    target = tmp_path / "a.glb"
+    options = MeshOptions(mode=mode, preset="draft", triangles=800)
+    work = make_mesh(run, target, options)
+    while not (isinstance(event := next(work), Progress) and event.stage == stage):
+        pass
+    # It is kept when the next one is asked for.
+    next(work)
+    work.close()
+    assert not target.exists()
+    again, told = make_mesh(run, target, replace(options, resume=True)), []
+    for event in again:
+        told += [(event.stage, event.done)] if isinstance(event, Progress) else []
+    assert not any(name.startswith(("Fusing", "Looking for surfaces")) for name, _ in told)
+    assert next(done for name, done in told if name == stage) == 2
+    assert len(mesh_glb.read(target)) > 100
+    assert not target.with_suffix(".partial").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ def test_every_pixel_beside_the_ball_shows_the_shell() -> None:
     radius = sky.vertices.norm(dim=-1)
     farthest = max(float(view.camera.positions.norm()) for view in photos())
     assert torch.allclose(radius, torch.tensor(FAR * farthest), rtol=1e-4)
+    # Its front is where the cameras are.
+    assert float((sky.normals * sky.corners.mean(1)).sum(-1).max()) < 0
     for view in photos():
         alone = render_triangles(bare, view.camera).ids
         both = render_triangles(joined(bare, sky), view.camera).ids

@@ -1,4 +1,4 @@
-"""Triangle splats: seeds of the Gaussians' mass, and a soup that hardens into the photos."""
+"""Triangle splats: seeds of the Gaussians' mass, and a soup fitted to the photos."""
 
 import math
 from collections.abc import Generator
@@ -11,7 +11,7 @@ import torch
 from splatkit.core import Event, Gaussians, Note, Progress, SplatkitError, Triangles, drain
 from splatkit.core.sh import sh_from_rgb
 from splatkit.mesh.kept import Kept
-from splatkit.mesh.seeds import circumradius, shown, triangles_of, with_surface
+from splatkit.mesh.seeds import circumradius, shown, splat_seeds, triangles_of, with_surface
 from splatkit.mesh.splats import SplatSchedule, SplatState, fitted
 from splatkit.render import render, render_triangles
 from splatkit.train.metrics import psnr
@@ -138,14 +138,26 @@ def test_dividing_changes_no_picture() -> None:
     assert all(len(moment) == len(after) for pair in state.moments.values() for moment in pair)
 
 
-def test_a_soup_hardens_into_the_photos() -> None:
-    seeds = start()
+@pytest.mark.parametrize("solid_from", [0.0, 0.3])
+def test_a_soup_comes_near_the_photos(solid_from: float) -> None:
+    schedule = SplatSchedule(changes=3, solid_from=solid_from)
+    seeds = start(schedule.softness_at(0))
     naive = mean_psnr(seeds)
-    schedule = SplatSchedule(changes=3)
     made = drain(fitted(seeds, photos(), BLACK, steps=250, count=COUNT, schedule=schedule))
     assert len(made) <= COUNT
     assert made.opacities is None
     assert mean_psnr(made) > naive + 5
+
+
+def test_what_splats_begin_as_keeps_to_their_number() -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    seeds = drain(splat_seeds(surfels(), photos(), BLACK, count=1500, cells=8000))
+    assert seeds.colors is not None
+    assert 500 < len(seeds) <= 1500
+    faint = surfels()
+    faint.logit_opacities[:] = -0.1
+    alone = drain(splat_seeds(faint, photos(), BLACK, count=1500, cells=8000))
+    assert 0 < len(alone) < len(seeds)
 
 
 def test_what_was_stopped_goes_on_as_if_nothing_had_been(tmp_path: Path, monkeypatch) -> None:
@@ -197,7 +209,7 @@ def test_what_was_made_of_something_else_is_not_gone_on_with(tmp_path: Path) -> 
     assert kept.load("shape") is None
 
 
-def test_time_ends_the_schedule_early_but_solid() -> None:
+def test_time_ends_the_schedule_early() -> None:
     calls = []
 
     def share_of_time() -> float:
