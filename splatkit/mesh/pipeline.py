@@ -205,8 +205,8 @@ def _facts_of_run(run: Path) -> dict[str, Any]:
 def _surface(
     job: _Job, kept: Kept
 ) -> Generator[Event, None, tuple[Triangles, int, list[Triangles]]]:
-    """The surface with the sky behind it, the faces of sky, and the levels of detail of both: shape
-    from depth, then colours from photos."""
+    """The surface with the sky behind it, how many faces are sky, and the surface's levels of
+    detail: shape from depth, then colours from photos."""
     options, effort = job.options, job.options.effort
     if (shape := kept.load("shape")) is not None:
         bare = Triangles(shape["vertices"], shape["faces"])

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from splatkit.cli import main
-from splatkit.core import Gaussians, Progress, drain
+from splatkit.core import Gaussians, Note, Progress, drain
 from splatkit.io import mesh_glb, read_json, write_gaussians, write_json
 from splatkit.io.images import write_image
 from splatkit.mesh.collision import is_watertight
-from splatkit.mesh.options import MESH_PRESETS, MeshOptions, MeshPreset, Mode
+from splatkit.mesh.options import MESH_PRESETS, Colors, MeshOptions, MeshPreset, Mode
 from splatkit.mesh.pipeline import make_levels, make_mesh, read_surface
 from splatkit.render import render
 from tests.scenes import ball_over_floor, ring, write_run
@@ -132,17 +132,33 @@ def test_splats_are_written_and_compared(run: Path, tmp_path: Path, capsys) -> N
     assert mesh_glb.read(target).colors is not None
 
 
+def test_splats_tell_when_no_time_is_left_to_fit_them(
+    run: Path, tmp_path: Path, monkeypatch
+) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    monkeypatch.setattr("splatkit.mesh.pipeline.TIME_SHARE", 0.0)
+    options = MeshOptions(mode="splats", preset="draft", triangles=400, time_limit="9m")
+    notes = [e.text for e in make_mesh(run, tmp_path / "a.glb", options) if isinstance(e, Note)]
+    assert any("--time-limit 9m: over before" in note for note in notes)
+    assert len(mesh_glb.read(tmp_path / "a.glb")) > 50
+
+
 @pytest.mark.parametrize(
-    ("mode", "stage"), [("surface", "Painting"), ("splats", "Fitting triangles")]
+    ("mode", "colors", "stage"),
+    [
+        ("surface", "texture", "Painting"),
+        ("surface", "vertex", "Painting"),
+        ("splats", "vertex", "Fitting triangles"),
+    ],
 )
 def test_a_stopped_mesh_goes_on_where_it_was(
-    run: Path, tmp_path: Path, monkeypatch, mode: Mode, stage: str
+    run: Path, tmp_path: Path, monkeypatch, mode: Mode, colors: Colors, stage: str
 ) -> None:
     pytest.importorskip("xatlas", reason="needs the extra mesh")
     pytest.importorskip("fast_simplification", reason="needs the extra mesh")
     monkeypatch.setattr("splatkit.mesh.kept.SAVE_SECONDS", 0.0)
     target = tmp_path / "a.glb"
-    options = MeshOptions(mode=mode, preset="draft", triangles=800)
+    options = MeshOptions(mode=mode, colors=colors, preset="draft", triangles=800)
     work = make_mesh(run, target, options)
     while not (isinstance(event := next(work), Progress) and event.stage == stage):
         pass
@@ -155,7 +171,9 @@ def test_a_stopped_mesh_goes_on_where_it_was(
         told += [(event.stage, event.done)] if isinstance(event, Progress) else []
     assert not any(name.startswith(("Fusing", "Looking for surfaces")) for name, _ in told)
     assert next(done for name, done in told if name == stage) == 2
-    assert len(mesh_glb.read(target)) > 100
+    near, far = read_surface(target)
+    assert len(near) > 100
+    assert (far is None) == (mode == "splats")
     assert not target.with_suffix(".partial").exists()
 
 
