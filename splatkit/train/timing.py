@@ -26,29 +26,32 @@ class StepCost:
     """Time of a step on one machine (two cores with AVX-512), by what it works on.
 
     Only the proportions matter: a ``Clock`` finds out how fast another machine is. They are those
-    with which the forecasts of 21 recorded trainings, computed again, are best: six photo sets, 1
-    to 14 minutes, up to 640 pixels wide and 200 thousand Gaussians. From 15% of their time on 17 of
-    them are right within 20% and all within 31%; the same steps took up to half as long again from
-    run to run.
+    with which the forecasts of six recorded trainings, computed again, are best: six photo sets, 1
+    to 6 minutes, 640 pixels wide and up to 150 thousand Gaussians. From 15% of their time on all
+    are right within 17%; the same steps took up to a quarter longer from minute to minute.
     """
 
-    per_pixel: float = 80e-9
+    per_pixel: float = 90e-9
     """The loss, and what else is done for every pixel, seconds."""
     per_root: float = 55e-9
     """Blending both ways, seconds: for the root of pixels times Gaussians, since Gaussians that
     become smaller with the picture still cover a pixel."""
-    growing: float = 1.1
-    """How many times as long both take while Gaussians are added or moved: where the picture is
-    wrong is noted down."""
     per_gaussian: float = 120e-9
     """Projection, binning, and the update of all but the harmonics above degree 0, seconds."""
     per_harmonic: float = 1.3e-9
     """Update of one more harmonic of a Gaussian, seconds."""
+    per_score: float = 50e-9
+    """Noting down for a Gaussian how wrong the picture is where it shows, seconds."""
     fixed: float = 2e-4
     """Seconds, whatever the size; counted with the pixels."""
 
     def parts(
-        self, pixels: float, gaussians: float, harmonics: int, grows: bool, more: float = 0.0
+        self,
+        pixels: float,
+        gaussians: float,
+        harmonics: int,
+        gathers: float = 0.0,
+        more: float = 0.0,
     ) -> Parts:
         """Seconds of a step.
 
@@ -56,13 +59,12 @@ class StepCost:
             pixels: of one picture.
             gaussians: how many there are.
             harmonics: spherical harmonics in use, 1 to 25.
-            grows: whether Gaussians are still added or moved.
+            gathers: share of the steps that note down what strategies need to know.
             more: what else is drawn, as a share of what the picture takes.
         """
         blended = self.per_pixel * pixels + self.per_root * (pixels * gaussians) ** 0.5
-        blended *= (1 + more) * (self.growing if grows else 1.0)
-        each = self.per_gaussian + self.per_harmonic * (harmonics - 1)
-        return self.fixed + blended, each * gaussians
+        each = self.per_gaussian + self.per_harmonic * (harmonics - 1) + self.per_score * gathers
+        return self.fixed + blended * (1 + more), each * gaussians
 
 
 class Clock:

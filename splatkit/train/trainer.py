@@ -177,6 +177,7 @@ class Trainer:
         self._surfaces = config.makes_surfaces(len(views))
         self._ahead = rasterizer_ahead(backend)
         self._most_steps = config.most_steps(len(views))
+        self._window = min(len(views), config.growth.every)
         self._clock = Clock(self._cost, state.seconds)
         self._ticked = state.step
         self._losses = LossWatch()
@@ -325,10 +326,10 @@ class Trainer:
         return behind, view.before(self._background, (red, green, blue))
 
     def _gathers(self, progress: float) -> bool:
-        """Statistics come from one round of the photos before each change."""
+        """Whether this step is of the round of photos before a change, whose errors count."""
         growth = self.config.growth
-        window = min(len(self.views), growth.every)
-        return growth.gathers(progress) and self.state.step % growth.every >= growth.every - window
+        recent = self.state.step % growth.every >= growth.every - self._window
+        return growth.gathers(progress) and recent
 
     def _refine(self, before: float) -> None:
         """Let the strategy change the Gaussians; ``before`` is the progress before this step."""
@@ -376,7 +377,7 @@ class Trainer:
             self._pixels / factor**2,
             config.growth.target(progress, self.state.budget),
             count_from_degree(degree),
-            config.growth.gathers(progress),
+            self._window / config.growth.every if config.growth.gathers(progress) else 0.0,
             recipe.surface.cost if surfaces else 0.0,
         )
 
