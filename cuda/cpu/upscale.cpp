@@ -120,11 +120,14 @@ SK_INLINE Bilinear bilinear_at(const VCells &x, const VCells &y, int pitch) {
   const vfloat one(1.0f), sx = one - x.t, sy = one - y.t;
   return {y.first * vint(pitch) + x.first, sx * sy, x.t * sy, sx * y.t, x.t * y.t};
 }
-SK_INLINE vfloat sample(const float *image, const Bilinear &b, int pitch) {
-  vfloat sum = gather(image, b.place) * b.w00;
-  sum = fma(gather(image + 1, b.place), b.w01, sum);
-  sum = fma(gather(image + pitch, b.place), b.w10, sum);
-  return fma(gather(image + pitch + 1, b.place), b.w11, sum);
+// One of `channels` interleaved values of each sample.
+SK_INLINE vfloat sample(const float *image, const Bilinear &b, int pitch, int channels = 1) {
+  const vint place = b.place * vint(channels);
+  const float *below = image + pitch * channels;
+  vfloat sum = gather(image, place) * b.w00;
+  sum = fma(gather(image + channels, place), b.w01, sum);
+  sum = fma(gather(below, place), b.w10, sum);
+  return fma(gather(below + channels, place), b.w11, sum);
 }
 
 // Catmull-Rom weights of the four samples around t.
@@ -232,13 +235,17 @@ void history_rows(const HistoryArguments &a, int begin, int end, float *scratch)
         const Bilinear small = bilinear_at(cx, cy, g.width);
         past = past_in_motion(a, x, y, sample(a.inverse_depth, small, g.width),
                               sample(a.alpha, small, g.width), lanes);
-        vfloat square(0.0f);
+        vfloat square(0.0f), detail(0.0f);
         for (int c = 0; c < 3; ++c) {
           const vfloat difference = past.color[c] - color[c];
           square = fma(difference, difference, square);
+          const vfloat bent = color[c] - sample(now.rgb + c, small, g.width, 3);
+          detail = fma(bent, bent, detail);
         }
         const float scale = 1.0f / (a.color_tolerance * a.color_tolerance);
-        past.weight = past.weight * reciprocal(fma(square, vfloat(scale), vfloat(1.0f)));
+        const vfloat smooth(DETAIL_TOLERANCE * DETAIL_TOLERANCE);
+        past.weight = past.weight * detail *
+                      reciprocal(fma(square, vfloat(scale), vfloat(1.0f)) * (detail + smooth));
       }
       const vfloat total = own + past.weight;
       store(a.weight + line + x, total, lanes);

@@ -6,7 +6,10 @@ Times are one thread's processor time: they do not depend on what else runs.
 from __future__ import annotations
 
 import statistics
+import sys
+import tempfile
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,9 @@ from figure import figure
 from splatkit import _native
 from splatkit.core import Cameras, Gaussians, SplatkitError, drain
 from splatkit.enhance import UpscaleOptions, Upscaler
-from splatkit.enhance.bench import USUAL, BenchOptions, bench_scene
+from splatkit.enhance.bench import USUAL, BenchOptions, bench_scene, table
+from splatkit.enhance.network import SHAPES, WEIGHTS
+from splatkit.enhance.per_scene import SceneTraining, photo_size, train_for_scene
 from splatkit.enhance.small import small_view
 from splatkit.enhance.spatial import hermite
 from splatkit.export import OpenScene, open_scene
@@ -26,9 +31,12 @@ from splatkit.render.backends._cpu_ops import draw, project
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.screen import BlendRequest
 from splatkit.render.timing import synthetic_scene
+from splatkit.train.metrics import psnr, to_8bit
+from splatkit.train.photos import load_views
 
 SCENES = 3
 BENCH = BenchOptions(modes=("bicubic", "fsr1", "hermite", "temporal", "neural"), ratios=(2.0, 3.0))
+BENCH_M = replace(BENCH, modes=("neural",), network="m")
 SIZE_4K = 3840, 2160
 RUNS = 5
 
@@ -47,10 +55,15 @@ def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
         )
     scenes = [open_scene(folder) for folder in folders[:SCENES]]
     documents = [drain(bench_scene(scene, BENCH)) for scene in scenes]
+    print(table(documents), file=sys.stderr)
     rows: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for document in documents:
         for row in document["rows"]:
             rows.setdefault((row["mode"], row["ratio"]), []).append(row)
+    for scene in scenes:
+        for row in drain(bench_scene(scene, BENCH_M))["rows"]:
+            if row["mode"] == "neural":
+                rows.setdefault(("neural m", row["ratio"]), []).append(row)
 
     def mean(field: str, mode: str, ratio: float) -> float:
         return statistics.fmean(row[field] for row in rows[mode, ratio])
@@ -73,8 +86,16 @@ def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
             figures.append(
                 figure(f"{mode} {ratio:g}x warping error", flicker, "x plain", 1.1, how, sign=-1)
             )
+        gain = mean("psnr", "neural m", ratio) - value
+        figures.append(figure(f"neural m {ratio:g}x over hermite", gain, "dB", 0.5, how))
+        fewer = mean("flip", "hermite", ratio) - mean("flip", "neural", ratio)
+        figures.append(figure(f"neural {ratio:g}x, FLIP below hermite", fewer, "", 0.0, how))
         worst = max(_rest_error(scene, ratio) for scene in scenes)
         figures.append(figure(f"rest {ratio:g}x, largest error", worst, "1/255", 1.0, how, sign=-1))
+    figures += [figure for scene in scenes for figure in _against_photos(scene)]
+    for name in SHAPES:
+        size = (WEIGHTS / f"{name}.safetensors").stat().st_size
+        figures.append(figure(f"network {name}", size / 1e3, "kB", 100.0, "shipped file", sign=-1))
     named = [("500k made up", *synthetic_scene(500_000, *SIZE_4K))]
     for scene in scenes:
         views = scene.cameras(*SIZE_4K)
@@ -102,6 +123,40 @@ def _rest_error(scene: OpenScene, ratio: float) -> float:
     with torch.no_grad():
         plain = render(scene.gaussians, camera).rgb[0]
     return 255 * float((picture.rgb - plain).abs().max())
+
+
+def _against_photos(scene: OpenScene) -> list[dict[str, Any]]:
+    """What upscaling by 2 costs against held-out photos, by the plain render's PSNR, dB."""
+    photos = [photo for photo in scene.photos if photo.held_out]
+    views = drain(load_views(photos, photo_size, scene.background))
+    background = torch.tensor(scene.background)
+    upscalers = {name: Upscaler(UpscaleOptions(name)) for name in ("off", "hermite", "neural")}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.safetensors"
+        told = drain(train_for_scene(scene, file, SceneTraining(target="photos")))
+        if told["kept"]:
+            upscalers["fitted"] = Upscaler(UpscaleOptions("neural", network=str(file)))
+        scores: dict[str, list[float]] = {name: [] for name in upscalers}
+        for view in views:
+            truth, mask = view.truth(torch.device("cpu"))
+            for name, upscaler in upscalers.items():
+                shown = upscaler.frame(scene.gaussians, view.camera, background=background).rgb
+                scores[name].append(psnr(to_8bit(shown), truth, mask))
+    plain = statistics.fmean(scores.pop("off"))
+    size = f"{views[0].camera.width}x{views[0].camera.height}"
+    how = f"{len(views)} held-out photos of about {size}; the plain render has {plain:.2f} dB"
+    goals = {"hermite": -0.1, "neural": -0.1, "fitted": 0.0}
+    words = {"fitted": "neural, fitted to photos,"}
+    return [
+        figure(
+            f"{scene.name} 2x {words.get(name, name)} against photos",
+            statistics.fmean(found) - plain,
+            "dB",
+            goals[name],
+            how,
+        )
+        for name, found in scores.items()
+    ]
 
 
 def _times(gaussians: Gaussians, camera: Cameras) -> dict[float, dict[str, float]]:

@@ -32,7 +32,7 @@ class EnhanceFlags:
     strength: float = 1.0
     """Of what the network adds with --upscale neural, 0 to 1."""
     network: str = "s"
-    """Network of --upscale neural: s, or a file that splatkit enhance train wrote."""
+    """Network of --upscale neural: s, m (larger), or a file that splatkit enhance train wrote."""
     exposure: float = 0.0
     """Brighter or darker, stops."""
     contrast: float = 1.0

@@ -30,6 +30,8 @@ class Command:
     """Views of each scene."""
     frames: int = 8
     """Frames in motion."""
+    network: Annotated[str, arg(metavar="NAME|FILE")] = "s"
+    """Of the mode neural: s, m, or a file that splatkit enhance train wrote."""
     backend: str = "auto"
     """Rasterizer: auto, cpu, cuda, torch_ref."""
     picture: Path | None = None
@@ -55,6 +57,7 @@ class Command:
             height=self.height,
             views=self.views,
             frames=self.frames,
+            network=self.network,
             backend=self.backend,
         )
         opened = [open_scene(path) for path in self.scenes]

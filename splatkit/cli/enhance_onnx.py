@@ -17,7 +17,7 @@ class Command:
     output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")] = Path("upscale.onnx")
     """The file."""
     network: Annotated[str, arg(metavar="NAME|FILE")] = "s"
-    """s, or a file that splatkit enhance train wrote."""
+    """s, m (larger), or a file that splatkit enhance train wrote."""
     json: bool = False
     """Print where it is as JSON."""
 

@@ -25,7 +25,7 @@ class Command:
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
     """Default: RUN/enhance/network.safetensors."""
     network: Annotated[str, arg(metavar="NAME|FILE")] = "s"
-    """What to begin with: s, or a file that this command wrote."""
+    """What to begin with: s, m (larger), or a file that this command wrote."""
     target: Literal["render", "photos"] = "render"
     """Learn to look like the plain render, or like the photos."""
     iterations: Annotated[int, arg(aliases=["-i"])] = 500

@@ -45,6 +45,8 @@ class BenchOptions:
     views: int = 20
     frames: int = 8
     """In motion."""
+    network: str = "s"
+    """Of ``neural``."""
     backend: str = "auto"
 
 
@@ -86,7 +88,7 @@ def bench_scene(scene: OpenScene, options: BenchOptions) -> Generator[Event, Non
         STEP // 3 : STEP // 3 + options.frames
     ]
     still, path = (cameras.to(torch.float32).to(backend.device) for cameras in (still, path))
-    subject = Subject(gaussians, background, backend)
+    subject = Subject(gaussians, background, backend, options.network)
     pairs = [(USUAL, ratio) for ratio in options.ratios]
     pairs += [(mode, ratio) for ratio in options.ratios for mode in options.modes]
     scores: dict[tuple[str, float], list[tuple[float, float, float]]] = {p: [] for p in pairs}
@@ -140,8 +142,11 @@ def table(documents: Iterable[dict[str, Any]]) -> str:
 class Subject:
     """A scene that pictures are made of, plainly or upscaled."""
 
-    def __init__(self, gaussians: Gaussians, background: Tensor, backend: Backend) -> None:
+    def __init__(
+        self, gaussians: Gaussians, background: Tensor, backend: Backend, network: str = "s"
+    ) -> None:
         self.gaussians, self.background, self.backend = gaussians, background, backend
+        self._network = network
 
     def plain(self, camera: Cameras) -> Tensor:
         """[H,W,3]"""
@@ -159,7 +164,7 @@ class Subject:
                 return bicubic(small, view.placing, camera.width, camera.height)
 
             return usual
-        upscaler = Upscaler(UpscaleOptions(mode, ratio), self.backend)
+        upscaler = Upscaler(UpscaleOptions(mode, ratio, network=self._network), self.backend)
         return lambda camera: upscaler.frame(self.gaussians, camera, background=self.background).rgb
 
 

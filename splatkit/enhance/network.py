@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from splatkit.core import SplatkitError, UsageError
@@ -38,7 +38,7 @@ class Shape:
 
 
 SHAPES = {"s": Shape(16, 2), "m": Shape(32, 2)}
-"""S is shipped; M is for machines with a GPU."""
+"""Both are shipped; M is for GPUs, and for stills."""
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -101,13 +101,19 @@ def features(base: Tensor, rgb: Tensor, alpha: Tensor, placing: Placing) -> Tens
     )
 
 
+def network_of(run: Path) -> Path:
+    """Where the network lies that was fitted to the scene of a run folder, if one was."""
+    return run / "enhance" / "network.safetensors"
+
+
 def save_network(network: Residual, path: Path, notes: dict[str, str]) -> None:
     """Write weights and notes as safetensors."""
     shape = network.shape
     metadata = {"width": str(shape.width), "blocks": str(shape.blocks), **notes}
     with atomic_path(path) as temporary:
         tensors = {name: t.detach().contiguous() for name, t in network.state_dict().items()}
-        save_file(tensors, temporary, metadata)
+        # save_file would give it to its owner alone.
+        temporary.write_bytes(save(tensors, metadata))
 
 
 def load_network(path: Path | str) -> Residual:

@@ -77,7 +77,7 @@ class UpscaleOptions:
     strength: float = 1.0
     """Of what the network adds, 0 to 1; ``neural`` only, at 0 the same as ``hermite``."""
     network: str = "s"
-    """``s``, or a file that training wrote; ``neural`` only."""
+    """``s``, the larger ``m``, or a file that training wrote; ``neural`` only."""
     engine: str = "torch"
     """What runs the network: ``torch`` or ``onnxruntime``."""
     temporal_weight: float = 1.0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Event, Gaussians, Note, Photo, Progress, UsageError, camera_of
-from splatkit.enhance.network import load_network, save_network
+from splatkit.enhance.network import load_network, network_of, save_network
 from splatkit.enhance.training import (
     RATIOS,
     Sample,
@@ -39,7 +39,7 @@ class SceneTraining:
     target: Literal["render", "photos"] = "render"
     """What the pictures shall look like: the plain render, or the photos themselves."""
     start: str = "s"
-    """Network to go on from: the one that is shipped, or a file."""
+    """Network to go on from: ``s``, ``m``, or a file."""
     iterations: int = 500
     pieces: int = 120
     """Pieces of pictures to learn from."""
@@ -75,9 +75,9 @@ def train_for_scene(
         )
     if output is None:
         assert scene.run is not None
-        output = scene.run / "enhance" / "network.safetensors"
+        output = network_of(scene.run)
     backend = get_backend(options.backend)
-    smallest = min(min(_size(photo.width, photo.height)) for photo in scene.photos)
+    smallest = min(min(photo_size(photo.width, photo.height)) for photo in scene.photos)
     options = replace(options, side=min(options.side, smallest) // 2 * 2)
     gaussians = scene.gaussians.to(backend.device)
     behind = scene.background
@@ -120,12 +120,12 @@ def _pieces(
     background = gaussians.means.new_tensor(behind)
     truths: list[Tensor | None] = [None] * len(photos)
     if options.target == "photos":
-        views = yield from load_views(photos, _size, behind)
+        views = yield from load_views(photos, photo_size, behind)
         truths = [view.truth(torch.device("cpu"))[0] for view in views]
     samples = []
     for number in range(count):
         photo, truth = photos[number % len(photos)], truths[number % len(photos)]
-        camera = camera_of(photo, *_size(photo.width, photo.height)).to(torch.float32)
+        camera = camera_of(photo, *photo_size(photo.width, photo.height)).to(torch.float32)
         piece = window(camera, 1.0, options.side, generator)
         seen = truth if truth is None else _cut(truth, camera, piece)
         ratio = RATIOS[number // len(photos) % len(RATIOS)]
@@ -141,5 +141,6 @@ def _cut(truth: Tensor, camera: Cameras, piece: Cameras) -> Tensor:
     return truth[y : y + piece.height, x : x + piece.width]
 
 
-def _size(width: int, height: int) -> tuple[int, int]:
+def photo_size(width: int, height: int) -> tuple[int, int]:
+    """Of the picture of a photo that networks are fitted to."""
     return fit_within(width, height, LONG_SIDE)

@@ -26,17 +26,17 @@ PHASES = {
     3: ((1, 1), (0, 0), (2, 2), (0, 2), (2, 0), (1, 0), (1, 2), (0, 1), (2, 1)),
 }
 """Order in which the large pixels of a small one are sampled, neighbours far apart in time."""
-MOST_WEIGHT = 0.03
+MOST_WEIGHT = 0.28
 """Of the past while something moves, at a ratio of 3; see ``weight_in_motion``."""
 LEAST_WEIGHT = 0.005
 """A past of less weight is not looked at."""
 DECAY = 0.9
 """Of the past's weight a frame in motion."""
-COLOR_TOLERANCE = 0.06
+COLOR_TOLERANCE = 0.1
 """Difference of colour at which the past counts half while something moves."""
 SAMPLE_WEIGHT, SAMPLE_REACH = 1e6, 0.06
 """As in ``cuda/include/splatkit/upscale.h``."""
-DEPTH_TOLERANCE, ALPHA_TOLERANCE = 0.02, 0.1
+DEPTH_TOLERANCE, ALPHA_TOLERANCE, DETAIL_TOLERANCE = 0.02, 0.1, 0.01
 """As in ``cuda/cpu/upscale.h``."""
 
 
@@ -186,7 +186,9 @@ def plain_history(
         depths, alphas = (bilinear(m, placing, width, height) for m in (inverse_depth, alpha))
         past_color, past_weight = follow(past, moved, depths, alphas, most_weight)
         square = (past_color - color).square().sum(-1)
+        detail = (color - bilinear(rgb, placing, width, height)).square().sum(-1)
         past_weight = past_weight / (1 + square / COLOR_TOLERANCE**2)
+        past_weight = past_weight * detail / (detail + DETAIL_TOLERANCE**2)
     total = own + past_weight
     return torch.lerp(color, past_color, (past_weight / total)[..., None]), total
 

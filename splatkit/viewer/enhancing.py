@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from viser import GuiApi, Icon
 
 from splatkit.core import SplatkitError
 from splatkit.enhance import RATIOS, UpscaleOptions
+from splatkit.enhance.network import network_of
 from splatkit.enhance.options import Grade
 
 MODE_NAMES = {
@@ -22,6 +24,8 @@ MODE_NAMES = {
 }
 """What the page calls the modes."""
 PLACE_NAMES = {"Everywhere": "everywhere", "What is marked": "inside", "All else": "outside"}
+NETWORK_NAMES = {"Small": "s", "Medium (for GPUs)": "m"}
+OWN_NETWORK = "This scene's own"
 RATIO_NAMES = {f"{name.capitalize()} ({ratio:g}x)": ratio for name, ratio in RATIOS.items()}
 
 
@@ -46,9 +50,19 @@ class EnhancingPanel:
         gui: of the browser.
         changed: is told when a control has moved.
         mark: remembers the selection, and tells how many Gaussians that are.
+        run: the scene's run folder, which may have a network of its own.
     """
 
-    def __init__(self, gui: GuiApi, changed: Callable[[], None], mark: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        gui: GuiApi,
+        changed: Callable[[], None],
+        mark: Callable[[], int],
+        run: Path | None = None,
+    ) -> None:
+        self._networks = dict(NETWORK_NAMES)
+        if run is not None and network_of(run).is_file():
+            self._networks[OWN_NETWORK] = str(network_of(run))
         with gui.add_folder("Upscaling and colour", expand_by_default=False):
             self._mode = gui.add_dropdown(
                 "Upscaling",
@@ -62,6 +76,7 @@ class EnhancingPanel:
                 "Pictures a second", min=0, max=60, step=5, initial_value=0, visible=False,
                 hint="While the view moves the ratio follows from this; 0 keeps the ratio.",
             )  # fmt: skip
+            self._network = gui.add_dropdown("Network", tuple(self._networks), visible=False)
             self._strength = gui.add_slider(
                 "Network's strength", min=0, max=1, step=0.05, initial_value=1, visible=False
             )
@@ -105,12 +120,15 @@ class EnhancingPanel:
             mode = MODE_NAMES[self._mode.value]
             for control in (self._ratio, self._speed):
                 control.visible = mode != "off"
-            self._strength.visible, self._memory.visible = mode == "neural", mode == "temporal"
+            for control in (self._network, self._strength):
+                control.visible = mode == "neural"
+            self._memory.visible = mode == "temporal"
             changed()
 
         for control in (
-            self._mode, self._ratio, self._speed, self._strength, self._memory, self._sharpness,
-            self._exposure, self._contrast, self._saturation, self._gamma, self._where,
+            self._mode, self._ratio, self._speed, self._network, self._strength, self._memory,
+            self._sharpness, self._exposure, self._contrast, self._saturation, self._gamma,
+            self._where,
         ):  # fmt: skip
             control.on_update(moved)
 
@@ -124,6 +142,7 @@ class EnhancingPanel:
             ratio=RATIO_NAMES[self._ratio.value],
             sharpness=self._sharpness.value,
             strength=self._strength.value,
+            network=self._networks[self._network.value],
             temporal_weight=self._memory.value,
             grade=grade,
             where=PLACE_NAMES[self._where.value],

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import viser
@@ -53,6 +54,7 @@ class Panel:
         show_photos: switches the photos' cameras, and their pictures, on and off.
         moving: flies to views with a name.
         mark: remembers the selection as the part that is enhanced; tells how many that are.
+        run: the scene's run folder, where it is in one.
         mode: what to show first, one of the values of ``MODE_NAMES``.
     """
 
@@ -67,6 +69,7 @@ class Panel:
         show_photos: Callable[[bool, bool], None],
         moving: Moving,
         mark: Callable[[], int],
+        run: Path | None,
         mode: str = "rgb",
     ) -> None:
         self._client = client
@@ -98,7 +101,7 @@ class Panel:
 
             photos.on_update(switched)
             pictures.on_update(switched)
-        self._enhancing = EnhancingPanel(gui, self._apply, mark)
+        self._enhancing = EnhancingPanel(gui, self._apply, mark, run)
         self._add_comparison()
         with gui.add_folder("Finer settings", expand_by_default=False):
             self._add_settings(gaussians)

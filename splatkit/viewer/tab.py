@@ -91,6 +91,7 @@ class Tab:
                 self._frustums.show,
                 self._moving,
                 self.desk.mark,
+                setting.run,
                 mode,
             )
             if setting.others:

@@ -1,11 +1,13 @@
 """Upscaling and grading in the page."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from splatkit.enhance.network import SHAPES, Residual, network_of, save_network
 from splatkit.export import OpenScene, open_scene
 from splatkit.viewer import FixedSource, Library, Viewer
 from splatkit.viewer.desk import MARKED
@@ -93,6 +95,24 @@ def test_colours_change_where_the_selection_was(viewer: Viewer, browser: FakeBro
     until(browser, lambda shown: psnr(shown, before) > 35)
     browser.set("Where", "What is marked")
     until(browser, lambda shown: colorful(shown) <= 12)
+
+
+def test_a_network_that_was_fitted_to_the_scene_can_be_chosen(tmp_path: Path) -> None:
+    """It is offered where there is one, and what it adds shows: here, light."""
+    run = write_run(tmp_path / "run")
+    network = Residual(SHAPES["s"])
+    torch.nn.init.constant_(network.leave.bias, 3.0)
+    network_of(run).parent.mkdir()
+    save_network(network, network_of(run), {})
+    library = Library([run])
+    with Viewer(library, "127.0.0.1", 0) as viewer:
+        browser = FakeBrowser(viewer.port, scene=library.entries()[0].id)
+        browser.look(ring()[2:3])
+        plain = until(browser, lambda shown: shown.max() > 40)
+        browser.set("Upscaling", "Network")
+        browser.set("Network", "This scene's own")
+        until(browser, lambda shown: shown.mean() > plain.mean() + 40)
+        browser.close()
 
 
 def test_the_governor() -> None:
