@@ -19,6 +19,7 @@ from splatkit.io import mesh_glb, read_gaussians, write_json
 from splatkit.io.files import read_json
 from splatkit.io.scene import load_scene
 from splatkit.mesh.atlas import unwrapped
+from splatkit.mesh.between import pictures_between
 from splatkit.mesh.clean import decimated, edges_of, manifold, welded
 from splatkit.mesh.kept import Kept
 from splatkit.mesh.options import MeshOptions
@@ -286,6 +287,9 @@ def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
         )
         names = ("vertices", "faces", "colors", "opacities")
         kept.save("seeds", {name: getattr(seeds, name) for name in names})
+    between = yield from pictures_between(
+        job.gaussians, job.views, job.background, open_=job.open, backend=options.backend
+    )
     began = time.monotonic()
     room = job.start + TIME_SHARE * options.seconds - began
     if room <= 0:
@@ -298,7 +302,7 @@ def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
     return (
         yield from fitted(
             seeds,
-            job.views,
+            job.views + between,
             job.background,
             steps=options.effort.splat_steps,
             count=options.count,

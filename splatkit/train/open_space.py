@@ -72,13 +72,9 @@ def in_open_space(centers: Tensor, views: list[View], points: Tensor, options: O
 
 def _places(views: list[View], points: Tensor, options: OpenSpace) -> list[Cameras]:
     """Cameras where photos could have been taken."""
-    positions = torch.cat([view.camera.positions for view in views]).float()
-    apart = torch.cdist(positions, positions)
-    apart.fill_diagonal_(math.inf)
-    count = min(options.neighbours, len(views) - 1)
-    spacing = apart.topk(count, largest=False).values.mean(-1)
     places = []
-    for view, space in zip(views, spacing.tolist(), strict=True):
+    spacing = spacing_of(views, options.neighbours).tolist()
+    for view, space in zip(views, spacing, strict=True):
         camera = view.camera
         depth, _, seen = _projected(camera, points)
         if int(seen.sum()) < _LEAST_POINTS:
@@ -89,12 +85,29 @@ def _places(views: list[View], points: Tensor, options: OpenSpace) -> list[Camer
             if angle < options.least:
                 continue
             for step in range(options.directions):
-                places.append(_moved(camera, away, angle, math.tau * step / options.directions))
+                places.append(
+                    moved_about(camera, away, angle, math.tau * step / options.directions)
+                )
     return places
 
 
-def _moved(camera: Cameras, away: float, angle: float, direction: float) -> Cameras:
-    """The camera turned about a point on its axis, so that it looks at it from elsewhere."""
+def spacing_of(views: list[View], neighbours: int) -> Tensor:
+    """[V] mean distance of each camera to its nearest ones; there are two views or more."""
+    positions = torch.cat([view.camera.positions for view in views]).float()
+    apart = torch.cdist(positions, positions)
+    apart.fill_diagonal_(math.inf)
+    return apart.topk(min(neighbours, len(views) - 1), largest=False).values.mean(-1)
+
+
+def moved_about(camera: Cameras, away: float, angle: float, direction: float) -> Cameras:
+    """The camera turned about a point on its axis, so that it looks at it from elsewhere.
+
+    Args:
+        camera: batch of one, float32.
+        away: depth of the point.
+        angle: of the turn, radians.
+        direction: of the axis of the turn in the picture, radians from x towards y.
+    """
     cosine, sine = math.cos(angle), math.sin(angle)
     x, y = math.cos(direction), math.sin(direction)
     # Rodrigues' formula for the axis (x, y, 0).

@@ -49,7 +49,7 @@ class Surface:
     """It is looked at in one of so many steps, and weighs as much more there."""
     shrink: int = 2
     """Pictures are divided by this in width and height."""
-    cost: float = 0.65
+    cost: float = 0.5
     """Time that it adds to steps, as a share of what goes with their pixels; for forecasts."""
 
     def is_due(self, step: int, progress: float) -> bool:

@@ -28,12 +28,12 @@ class StepCost:
     Only the proportions matter: a ``Clock`` finds out how fast another machine is. They are those
     with which the forecasts of six recorded trainings, computed again, are best: six photo sets, 1
     to 6 minutes, 640 pixels wide and up to 150 thousand Gaussians. From 15% of their time on all
-    are right within 17%; the same steps took up to a quarter longer from minute to minute.
+    are right within 15%; the same steps took up to a quarter longer from minute to minute.
     """
 
-    per_pixel: float = 90e-9
+    per_pixel: float = 110e-9
     """The loss, and what else is done for every pixel, seconds."""
-    per_root: float = 55e-9
+    per_root: float = 50e-9
     """Blending both ways, seconds: for the root of pixels times Gaussians, since Gaussians that
     become smaller with the picture still cover a pixel."""
     per_gaussian: float = 120e-9
