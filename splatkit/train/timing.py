@@ -110,29 +110,10 @@ class Clock:
         pixels, gaussians = self._cost(progress)
         foreseen = self._seconds_of((pixels, gaussians)) or took
         took = min(took, _LONGEST * foreseen)
-        fading = 0.5 ** (steps * took / half_life)
-        self._sums = [fading * old for old in self._sums]
-        self._add((pixels, gaussians), took, steps)
-
-    def rehearsed(self, parts: Parts, seconds: float, spent: float, steps: int) -> None:
-        """Take in what was measured beside the steps.
-
-        Args:
-            parts: of what was measured, as of a step.
-            seconds: that it took; nothing is learned from less than 0.
-            spent: seconds since the last step, which the next steps did not take.
-            steps: as many steps it counts.
-        """
-        self._last += spent
-        if seconds > 0:
-            self._add(parts, seconds, steps)
-
-    def _add(self, parts: Parts, seconds: float, steps: int) -> None:
-        pixels, gaussians = parts
-        measured = seconds / (pixels + gaussians)
+        measured, fading = took / (pixels + gaussians), 0.5 ** (steps * took / half_life)
         x, y = pixels / (pixels + gaussians), gaussians / (pixels + gaussians)
         news = (x * x, x * y, y * y, x * measured, y * measured)
-        self._sums = [old + steps * new for old, new in zip(self._sums, news, strict=True)]
+        self._sums = [fading * old + steps * new for old, new in zip(self._sums, news, strict=True)]
 
     def leave_out(self, seconds: float) -> None:
         """Take a pause of that length out of the time measured so far."""

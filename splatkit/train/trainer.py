@@ -39,8 +39,6 @@ from splatkit.train.timing import Clock, Parts, StepCost
 SECONDS_BETWEEN_EVENTS = 0.25
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 STEPS_BETWEEN_PLANS = 50
-STEPS_BETWEEN_REHEARSALS = 150
-"""A multiple of the steps between plans."""
 TRANSPARENT = -10.0
 """Opacity, as stored, of a Gaussian that nobody sees."""
 STEPS_BETWEEN_READINGS = 16
@@ -355,8 +353,6 @@ class Trainer:
         if state.step % STEPS_BETWEEN_PLANS and not self.done:
             return
         self._tick()
-        if state.step % STEPS_BETWEEN_REHEARSALS == 0:
-            self._rehearse(state.pace.progress(state.step))
         if limit is None or self.done:
             return
         left = limit * LIMIT_SHARE - self._clock.seconds
@@ -364,38 +360,6 @@ class Trainer:
         if self._most_steps is not None:
             steps = min(steps, self._most_steps - state.step)
         state.pace = state.pace.replanned(state.step, steps)
-
-    def _rehearse(self, progress: float) -> None:
-        """While pictures are small, draw one of full size, too, and learn nothing from it: the
-        clock has to foresee what its pixels will cost. (A GPU's time is not told so easily.)"""
-        small = self._view(self._order.at(self.state.step), progress)
-        full = self.views[self._order.at(self.state.step)]
-        if self.backend.device.type != "cpu" or small.camera.width == full.camera.width:
-            return
-        recipe, start = self.config.recipe, time.perf_counter()
-        options = ProjectOptions(
-            sh_degree=sh_degree_at(progress, self.config.sh_degree, recipe.sh_grown_by)
-        )
-        took = []
-        for view in (small, full):
-            begun = time.perf_counter()
-            rgb, _ = self._fused.forward(
-                self.state.model.gaussians, view.camera, self._behind, options
-            )
-            _, v_rgb = self.backend.l1_ssim(rgb, view.image, recipe.ssim_weight, view.mask)
-            self._fused.backward(v_rgb)
-            took.append(time.perf_counter() - begun)
-        # What goes with the Gaussians is the same in both.
-        less, more = (
-            self._cost_at(progress, view.camera.width * view.camera.height)[0]
-            for view in (small, full)
-        )
-        self._clock.rehearsed(
-            (more - less, 0.0),
-            took[1] - took[0],
-            time.perf_counter() - start,
-            STEPS_BETWEEN_REHEARSALS,
-        )
 
     def _tick(self) -> None:
         steps = self.state.step - self._ticked
@@ -405,16 +369,12 @@ class Trainer:
 
     def _cost(self, progress: float) -> Parts:
         """Parts of a step's cost at a progress 0..1."""
-        factor = self.config.recipe.coarse.factor(progress, self.long_side)
-        return self._cost_at(progress, self._pixels / factor**2)
-
-    def _cost_at(self, progress: float, pixels: float) -> Parts:
-        """The same, with pictures of so many pixels."""
         config, recipe = self.config, self.config.recipe
+        factor = recipe.coarse.factor(progress, self.long_side)
         degree = sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
         surfaces = self._surfaces and progress >= recipe.surface.start
         return StepCost().parts(
-            pixels,
+            self._pixels / factor**2,
             config.growth.target(progress, self.state.budget),
             count_from_degree(degree),
             self._window / config.growth.every if config.growth.gathers(progress) else 0.0,

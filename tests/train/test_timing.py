@@ -134,27 +134,3 @@ def test_time_of_earlier_sessions_counts(hand):
     clock = Clock(parts, seconds=30.0)
     hand[0] += 5
     assert clock.seconds == 35
-
-
-def test_what_large_pictures_will_cost_is_told_by_a_rehearsal(hand):
-    """On a machine where pixels cost twice as much as soon as pictures are of full size."""
-
-    def seconds_at(progress):
-        a, b = parts(progress)
-        return (2 * a if progress >= 0.35 else a) + b
-
-    def foreseen(rehearse):
-        hand[0], clock = 0.0, Clock(parts)
-        for step in range(800):
-            hand[0] += seconds_at(step / STEPS)
-            if (step + 1) % 50 == 0:
-                clock.tick((step + 1) / STEPS, 50)
-            if rehearse and (step + 1) % 150 == 0:
-                full = COST.parts(300_000, 1, 1)[0] - COST.parts(300_000 / 4, 1, 1)[0]
-                hand[0] += 1.0
-                clock.rehearsed((full, 0.0), 2 * full, 1.0, 150)
-        return clock.seconds_for(0.2, STEPS - 800)
-
-    left = sum(seconds_at(step / STEPS) for step in range(800, STEPS))
-    assert foreseen(rehearse=False) < 0.75 * left
-    assert 0.85 * left < foreseen(rehearse=True) < 1.15 * left
