@@ -21,7 +21,6 @@ from torch import Tensor
 from splatkit.core import Gaussians, Triangles, drain
 from splatkit.io import read_gaussians, read_json
 from splatkit.io.scene import load_scene
-from splatkit.mesh.between import pictures_between
 from splatkit.mesh.paint import painted
 from splatkit.mesh.pipeline import draw
 from splatkit.mesh.seeds import GAUSSIAN_SHARE, SURFACE_SHARE, shown, triangles_of, with_surface
@@ -41,10 +40,8 @@ Start = Literal["both", "surface", "gaussians", "points"]
 BASE = SplatSchedule()
 LATE = replace(BASE, softness_end=0.02, solid_from=0.85, places_until=0.85, change_until=0.6)
 SOFT = replace(BASE, solid_from=0.3)
-PHOTOS_ALONE = "photos alone, no pictures between them"
 VARIANTS: dict[str, tuple[Start, SplatSchedule]] = {
     "default": ("both", BASE),
-    PHOTOS_ALONE: ("both", BASE),
     "from the surface alone": ("surface", BASE),
     "from Gaussians alone": ("gaussians", BASE),
     "from sparse points alone": ("points", BASE),
@@ -76,25 +73,13 @@ class _Starts:
         return drain(load_views(photos, config.picture_size, self.scene.background))
 
     @cached_property
-    def _large(self) -> list[View]:
-        # Gaussians have to be drawn at the size of training: smaller, they are drawn too large.
-        told = read_json(self._folder.config)
-        return self._views(TrainConfig(preset=told["preset"], resize=told["resize"]))
-
-    @cached_property
     def _surface(self) -> Triangles:
+        # Depth has to be drawn at the size of training: smaller, Gaussians are drawn too large.
+        told = read_json(self._folder.config)
+        views = self._views(TrainConfig(preset=told["preset"], resize=told["resize"]))
         count = round(SURFACE_SHARE * COUNT)
-        made = drain(surface(self._gaussians, self._large, cells=CELLS, triangles=count))
+        made = drain(surface(self._gaussians, views, cells=CELLS, triangles=count))
         return drain(painted(made, self.views, self.background, steps=0))
-
-    @cached_property
-    def between(self) -> list[View]:
-        """What the Gaussians show from between the photos."""
-        views = self._large
-        open_ = self.scene.background is None and all(view.alpha is None for view in views)
-        found = drain(pictures_between(self._gaussians, views, self.background, open_=open_))
-        factor = round(views[0].camera.width / self.views[0].camera.width)
-        return [view.reduced(factor) for view in found]
 
     @cached_property
     def _trained(self) -> tuple[Gaussians, Tensor]:
@@ -130,7 +115,7 @@ def measured(run: Path, seeds: int, only: str) -> Iterator[tuple[str, float, int
             made = drain(
                 fitted(
                     start,
-                    starts.views + ([] if name == PHOTOS_ALONE else starts.between),
+                    starts.views,
                     background,
                     steps=STEPS,
                     count=COUNT,

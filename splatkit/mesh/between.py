@@ -20,8 +20,10 @@ from splatkit.render import render
 from splatkit.train.open_space import moved_about, spacing_of
 from splatkit.train.photos import View
 
+FEW_PHOTOS = 30
+"""With as many photos as this or more, neighbours see what stands in the wrong place."""
 MOST, MOST_EACH = 120, 8
-"""Pictures in all, and for one photo; but each photo has one."""
+"""Pictures in all, and for one photo."""
 NEIGHBOURS = 3
 WAY = 0.5
 """Of the mean distance to the nearest cameras."""
@@ -48,12 +50,12 @@ def pictures_between(
         backend: see ``render``.
 
     Returns:
-        Views of the photos' sizes; none of photos that see nothing solid.
+        Views of the photos' sizes; none where photos are many, or see nothing solid.
     """
     found: list[View] = []
-    if len(views) < 2:
+    if not 1 < len(views) < FEW_PHOTOS:
         return found
-    each = min(max(MOST // len(views), 1), MOST_EACH)
+    each = min(MOST // len(views), MOST_EACH)
     spacing = spacing_of(views, NEIGHBOURS).tolist()
     for index, (view, space) in enumerate(zip(views, spacing, strict=True)):
         with torch.no_grad():

@@ -28,7 +28,7 @@ class StepCost:
     Only the proportions matter: a ``Clock`` finds out how fast another machine is. They are those
     with which the forecasts of six recorded trainings, computed again, are best: six photo sets, 1
     to 6 minutes, 640 pixels wide and up to 150 thousand Gaussians. From 15% of their time on all
-    are right within 15%; the same steps took up to a quarter longer from minute to minute.
+    are right within 15%; the same steps took up to half as long again from minute to minute.
     """
 
     per_pixel: float = 110e-9

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from splatkit.core import Cameras, Triangles, drain
-from splatkit.mesh.between import FARTHEST, MOST, MOST_EACH, pictures_between
+from splatkit.mesh.between import FARTHEST, FEW_PHOTOS, MOST, MOST_EACH, pictures_between
 from splatkit.mesh.seeds import triangles_of
 from splatkit.mesh.splats import fitted
 from splatkit.render import render, render_triangles
@@ -45,11 +45,13 @@ def test_what_is_seen_past_an_open_scene_does_not_count() -> None:
     assert 0.1 < covered.float().mean() < 0.9
 
 
-def test_photos_that_see_nothing_have_none() -> None:
+def test_many_photos_and_those_that_see_nothing_have_none() -> None:
     gone = surfels()
     gone.logit_opacities[:] = -10
     assert drain(pictures_between(gone, photos(), BLACK, open_=False)) == []
     assert drain(pictures_between(surfels(), photos()[:1], BLACK, open_=False)) == []
+    many = photos() * (1 + FEW_PHOTOS // len(photos()))
+    assert drain(pictures_between(surfels(), many, BLACK, open_=False)) == []
 
 
 def test_few_photos_and_pictures_between_them_show_more_than_the_photos() -> None:
