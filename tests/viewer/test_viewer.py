@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +58,23 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(np.mean((a.astype(float) - b) ** 2), 1e-9)))
 
 
+def comes_to_show(browser: FakeBrowser, wanted: np.ndarray, seconds: float = 60.0) -> bool:
+    """Whether a browser gets that picture; quick ones and older ones may come first."""
+    end = time.monotonic() + seconds
+    height, width = wanted.shape[:2]
+    with suppress(TimeoutError):
+        while (left := end - time.monotonic()) > 0:
+            if psnr(browser.picture(left, (width, height)), wanted) >= 35:
+                return True
+    return False
+
+
 def test_the_page_shows_what_render_renders(browser: FakeBrowser, scene: OpenScene) -> None:
     camera = ring()[2:3]
     browser.look(camera)
-    shown = browser.picture(size=(96, 64))
-    assert psnr(shown, truth(scene.gaussians, seen_from(camera, 96, 64))) >= 35
-    mirrored = shown[:, ::-1]
-    assert psnr(mirrored, truth(scene.gaussians, seen_from(camera, 96, 64))) < 25
+    wanted = truth(scene.gaussians, seen_from(camera, 96, 64))
+    assert comes_to_show(browser, wanted)
+    assert psnr(wanted[:, ::-1], wanted) < 25
 
 
 def test_every_control_changes_the_picture(browser: FakeBrowser, scene: OpenScene) -> None:
@@ -80,12 +91,12 @@ def test_every_control_changes_the_picture(browser: FakeBrowser, scene: OpenScen
         ("Colour", "rgb"),
     ):
         browser.set("Show", name)
-        assert psnr(browser.picture(), truth(scene.gaussians, here, mode)) >= 35, name
+        assert comes_to_show(browser, truth(scene.gaussians, here, mode)), name
     browser.set("Background", [255, 255, 255])
     white = torch.ones(3)
-    assert psnr(browser.picture(), truth(scene.gaussians, here, background=white)) >= 35
+    assert comes_to_show(browser, truth(scene.gaussians, here, background=white))
     browser.set("Resolution", 50)
-    assert browser.picture().shape == (32, 48, 3)
+    assert browser.picture(size=(48, 32)).shape == (32, 48, 3)
 
 
 def test_moving_pictures_are_small_and_the_last_one_sharp(browser: FakeBrowser) -> None:
@@ -109,14 +120,11 @@ def test_two_browsers_have_their_own_views(viewer: Viewer, scene: OpenScene) -> 
         first.picture(size=(96, 64))
         first.messages(0.2)
         first.set("Show", "Depth")
-        assert (
-            psnr(first.picture(), truth(scene.gaussians, seen_from(ring()[:1], 96, 64), "depth"))
-            >= 35
-        )
+        depth = truth(scene.gaussians, seen_from(ring()[:1], 96, 64), "depth")
+        assert comes_to_show(first, depth)
         second.look(ring()[5:6])
         here = seen_from(ring()[5:6], 64, 64)
-        second.picture()
-        assert psnr(second.picture(size=(64, 64)), truth(scene.gaussians, here)) >= 35
+        assert comes_to_show(second, truth(scene.gaussians, here))
     finally:
         first.close()
         second.close()
@@ -157,9 +165,9 @@ def test_a_scene_that_changes_is_drawn_anew(scene: OpenScene) -> None:
     with viewer_of(source) as viewer:
         browser = FakeBrowser(viewer.port)
         browser.look(ring())
-        assert browser.picture().max() > 100
+        assert comes_to_show(browser, truth(scene.gaussians, seen_from(ring(), 96, 64)))
         source.now = scene.gaussians[:0], 1
-        assert browser.picture().max() <= 2
+        assert comes_to_show(browser, np.zeros((64, 96, 3)))
         browser.close()
 
 
