@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _SAMPLES = 64
-_HALF_LIFE, _LEAST_HALF_LIFE = 0.5, 10.0
-"""After this share of the time so far, and so many seconds, a measurement counts half: other
+_HALF_LIFE, _LEAST_HALF_LIFE = 1.5, 10.0
+"""After so many times the time so far, and so many seconds, a measurement counts half: other
 programs come and go, and what a step costs is not only what ``StepCost`` counts."""
 _TRUST = 0.15
 """Weight of the belief that pictures and Gaussians are equally much slower or faster than on the
