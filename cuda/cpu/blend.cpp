@@ -29,24 +29,6 @@ struct Gradients {
     for (int i = 0; i < 2 * BLOCKS * L; i += L) store(transmittance + i, vfloat(0.0f));
     for (int i = 0; i < 6 * BLOCKS * L; i += L) store(colors + i, vfloat(0.0f));
   }
-  // Adds a splat that is blended with `alpha` and would be with `raw` but for the clamp.
-  SK_INLINE void add(const TilePixels &pixels, const PackedSplat &p, const float *color,
-                     unsigned block, vfloat raw, vfloat alpha, vfloat before) {
-    const FoldedConic<vfloat> conic = {p.log2_opacity, p.xx, p.xy, p.yy};
-    const vfloat varying = select(raw < vfloat((float)ALPHA_MAX), alpha, vfloat(0.0f));
-    float *x = transmittance + 2 * block * L, *y = x + L;
-    ScreenGradient<vfloat> through = {load(x), load(y)};
-    const ScreenGradient<vfloat> weight = weight_gradient(
-        alpha, alpha_gradient(conic, pixels.dx(p, block), pixels.dy(p, block), varying), before,
-        through);
-    store(x, through.x);
-    store(y, through.y);
-    for (int c = 0; c < 3; ++c) {
-      float *sum = colors + (6 * block + c) * L;
-      store(sum, fma(weight.x, vfloat(color[c]), load(sum)));
-      store(sum + 3 * L, fma(weight.y, vfloat(color[c]), load(sum + 3 * L)));
-    }
-  }
   SK_INLINE void write(const BlendArguments<float> &a, int place, int64_t pixel,
                        const float *background) const {
     const int block = place / L, lane = place % L;
@@ -58,6 +40,46 @@ struct Gradients {
     }
   }
 };
+
+// Those of one block, while splats are blended on it.
+struct BlockGradients {
+  ScreenGradient<vfloat> transmittance;
+  vfloat colors[6];
+
+  SK_INLINE void fetch(const Gradients &g, unsigned block) {
+    const float *through = g.transmittance + 2 * block * L, *sum = g.colors + 6 * block * L;
+    transmittance = {load(through), load(through + L)};
+    for (int c = 0; c < 6; ++c) colors[c] = load(sum + c * L);
+  }
+  SK_INLINE void put_back(Gradients &g, unsigned block) const {
+    float *through = g.transmittance + 2 * block * L, *sum = g.colors + 6 * block * L;
+    store(through, transmittance.x);
+    store(through + L, transmittance.y);
+    for (int c = 0; c < 6; ++c) store(sum + c * L, colors[c]);
+  }
+  // Adds a splat that is blended with `alpha` and would be with `raw` but for the clamp.
+  SK_INLINE void add(const PackedSplat &p, const float *color, vfloat dx, vfloat dy, vfloat raw,
+                     vfloat alpha, vfloat before) {
+    const FoldedConic<vfloat> conic = {p.log2_opacity, p.xx, p.xy, p.yy};
+    const vfloat varying = select(raw < vfloat((float)ALPHA_MAX), alpha, vfloat(0.0f));
+    const ScreenGradient<vfloat> weight =
+        weight_gradient(alpha, alpha_gradient(conic, dx, dy, varying), before, transmittance);
+    for (int c = 0; c < 3; ++c) {
+      colors[c] = fma(weight.x, vfloat(color[c]), colors[c]);
+      colors[3 + c] = fma(weight.y, vfloat(color[c]), colors[3 + c]);
+    }
+  }
+};
+
+// Pairs of a batch block by block, those of one block in the order of splats: what its pixels sum
+// up then stays in registers.
+template <class Pairs>
+SK_INLINE void by_blocks(const Pairs &batch, uint16_t *order) {
+  uint16_t begin[BLOCKS + 1] = {};
+  for (int i = 0; i < batch.items; ++i) ++begin[(batch.list[i] & 0xff) + 1];
+  for (int b = 1; b < BLOCKS; ++b) begin[b + 1] += begin[b];
+  for (int i = 0; i < batch.items; ++i) order[begin[batch.list[i] & 0xff]++] = (uint16_t)i;
+}
 
 // Keeps the k largest weights of each pixel, equal ones in order of arrival.
 SK_INLINE void insert_top(Extras &extras, int top_k, int block, vfloat weight, int32_t gaussian) {
@@ -83,7 +105,12 @@ void blend_tile_of(const BlendPass &pass, int tile) {
   const Bins &bins = *pass.bins;
   const TilePlace t = tile_place(bins, tile);
   TilePixels pixels(t);
-  Batch batch;
+  // With gradients a block's sums are many: they are fetched once for all its pairs of a large
+  // batch. Without them pairs wait less for one another in the order of splats.
+  constexpr bool sorted = beside == Beside::gradient;
+  constexpr int SPLATS = sorted ? 256 : 32, ENOUGH_ITEMS = sorted ? 1024 : 64;
+  Batch<SPLATS, ENOUGH_ITEMS> batch;
+  [[maybe_unused]] uint16_t order[sorted ? batch.MAX_ITEMS : 1];
   alignas(64) float sums[D * BLOCKS * L];
   for (int i = 0; i < D * BLOCKS * L; i += L) store(sums + i, vfloat(0.0f));
   Extras *extras = nullptr;
@@ -103,37 +130,55 @@ void blend_tile_of(const BlendPass &pass, int tile) {
     gradients->clear();
   }
 
+  const auto values_of = [&](unsigned k) {
+    return pass.values ? pass.values + (int64_t)batch.id[k] * D : batch.splat[k]->color;
+  };
   int64_t done = t.begin;
   for (; done < t.end && pixels.open > 0; done += batch.count) {
     batch.fill(bins, t, done);
     batch.evaluate(pixels);
-    [[maybe_unused]] InstanceStatistics statistics[extended ? BATCH : 1] = {};
-    for (int i = 0; i < batch.items; ++i) {
-      const unsigned item = (unsigned)batch.list[i], k = item >> 8, block = item & 0xff;
-      const PackedSplat &p = *batch.splat[k];
-      const float *values = pass.values ? pass.values + (int64_t)batch.id[k] * D : p.color;
-      const vfloat raw = load(batch.raw + i * L);
-      vfloat alpha = min(raw, vfloat((float)ALPHA_MAX));
-      const vfloat before = pixels.pass(block, alpha);
-      const vfloat weight = alpha * before;
-      for (int d = 0; d < D; ++d) {
-        float *sum = sums + (block * D + d) * L;
-        store(sum, fma(weight, vfloat(values[d]), load(sum)));
-      }
-      if constexpr (differentiable)
-        if (!extended || gradients) gradients->add(pixels, p, values, block, raw, alpha, before);
-      if constexpr (extended) {
-        const vmask blended = weight > vfloat(0.0f);
-        const float most = hmax(weight);
-        statistics[k].weight_sum += hsum(weight);
-        if (most > statistics[k].weight_max) statistics[k].weight_max = most;
-        statistics[k].count += popcount(bits(blended));
-        if (a.depth_median) {
-          float *median = extras->median + block * L;
-          store(median, select(blended & (before > vfloat(0.5f)), vfloat(p.depth), load(median)));
+    [[maybe_unused]] InstanceStatistics statistics[extended ? SPLATS : 1] = {};
+    if constexpr (sorted) by_blocks(batch, order);
+    const auto pair = [&](int at) {
+      if constexpr (sorted) return (int)order[at];
+      return at;
+    };
+    for (int at = 0; at < batch.items;) {
+      const unsigned block = (unsigned)batch.list[pair(at)] & 0xff;
+      float *home = sums + block * D * L;
+      vfloat sum[D];
+      for (int d = 0; d < D; ++d) sum[d] = load(home + d * L);
+      vfloat through = pixels.through(block);
+      BlockGradients slopes;
+      if (differentiable && gradients) slopes.fetch(*gradients, block);
+      for (; at < batch.items; ++at) {
+        const unsigned item = (unsigned)batch.list[pair(at)], k = item >> 8;
+        if ((item & 0xff) != block) break;
+        const PackedSplat &p = *batch.splat[k];
+        const float *values = values_of(k);
+        const vfloat raw = load(batch.raw + pair(at) * L);
+        vfloat alpha = min(raw, vfloat((float)ALPHA_MAX));
+        const vfloat before = pixels.pass(block, through, alpha);
+        const vfloat weight = alpha * before;
+        for (int d = 0; d < D; ++d) sum[d] = fma(weight, vfloat(values[d]), sum[d]);
+        if (differentiable && gradients)
+          slopes.add(p, values, pixels.dx(p, block), pixels.dy(p, block), raw, alpha, before);
+        if constexpr (extended) {
+          const vmask blended = weight > vfloat(0.0f);
+          const float most = hmax(weight);
+          statistics[k].weight_sum += hsum(weight);
+          if (most > statistics[k].weight_max) statistics[k].weight_max = most;
+          statistics[k].count += popcount(bits(blended));
+          if (a.depth_median) {
+            float *median = extras->median + block * L;
+            store(median, select(blended & (before > vfloat(0.5f)), vfloat(p.depth), load(median)));
+          }
+          if (a.top_k) insert_top(*extras, a.top_k, block, weight, p.gaussian);
         }
-        if (a.top_k) insert_top(*extras, a.top_k, block, weight, p.gaussian);
       }
+      pixels.keep(block, through);
+      for (int d = 0; d < D; ++d) store(home + d * L, sum[d]);
+      if (differentiable && gradients) slopes.put_back(*gradients, block);
     }
     if constexpr (extended)
       if (pass.statistics)

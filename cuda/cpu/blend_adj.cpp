@@ -16,7 +16,7 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
   const Bins &bins = *pass.bins;
   const TilePlace t = tile_place(bins, tile);
   TilePixels pixels(t);
-  Batch batch;
+  Batch<32, 64> batch;
   alignas(64) float rest[BLOCKS * L], v_values[D * BLOCKS * L];
   [[maybe_unused]] alignas(64) float scores[scored ? BLOCKS * L : 1];
   for (int i = 0; i < BLOCKS * L; i += L) {
@@ -66,7 +66,9 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
         const unsigned block = batch.list[item] & 0xff;
         const vfloat raw = load(batch.raw + item * L);
         vfloat alpha = min(raw, vfloat((float)ALPHA_MAX));
-        const vfloat before = pixels.pass(block, alpha);
+        vfloat through = pixels.through(block);
+        const vfloat before = pixels.pass(block, through, alpha);
+        pixels.keep(block, through);
         const vfloat weight = alpha * before;
         const float *v = v_values + block * D * L;
         vfloat v_weight = load(v) * vfloat(values[0]);

@@ -17,11 +17,6 @@ constexpr int BLOCKS = COLUMNS * ROWS;
 static_assert(BLOCK_WIDTH * COLUMNS == TILE_WIDTH && BLOCK_HEIGHT * ROWS == TILE_HEIGHT);
 static_assert(BLOCKS <= 256);
 
-// Splats whose blocks are listed at once, before any of them is blended: the processor then runs
-// through long plain lists rather than through short loops of unforeseeable length.
-constexpr int BATCH = 32;
-// Pairs of splat and block with which a batch is full; it may hold those of one splat more.
-constexpr int ENOUGH_ITEMS = 64, MAX_ITEMS = ENOUGH_ITEMS + BLOCKS;
 // Pairs whose alphas are computed in step: what one waits for, others fill.
 constexpr int UNROLL = 4;
 // How many entries ahead splats are fetched into the cache.
@@ -96,34 +91,42 @@ struct TilePixels {
     return load(y + block / COLUMNS * L) - vfloat(p.y);
   }
 
+  // Transmittance of a block, see above.
+  SK_INLINE vfloat through(unsigned block) const { return load(transmittance + block * L); }
+  SK_INLINE void keep(unsigned block, vfloat through) { store(transmittance + block * L, through); }
+
   // Lets light through a splat; returns the transmittance in front of it. Where it would end a
   // pixel, or the pixel had ended, the splat is not blended: alpha becomes 0.
-  SK_INLINE vfloat pass(unsigned block, vfloat &alpha) {
-    const vfloat before = load(transmittance + block * L);
+  SK_INLINE vfloat pass(unsigned block, vfloat &through, vfloat &alpha) {
+    const vfloat before = through;
     const vmask open_before = before > vfloat(0.0f);
     alpha = select(open_before, alpha, vfloat(0.0f));
-    vfloat after = before * (vfloat(1.0f) - alpha);
-    const vmask ends = (after <= vfloat((float)TRANSMITTANCE_MIN)) & open_before;
+    through = before * (vfloat(1.0f) - alpha);
+    const vmask ends = (through <= vfloat((float)TRANSMITTANCE_MIN)) & open_before;
     if (any(ends)) {
       open -= popcount(bits(ends));
       store(cut + block * L, select(ends, never(), load(cut + block * L)));
       alpha = select(ends, vfloat(0.0f), alpha);
-      after = select(ends, -before, after);
+      through = select(ends, -before, through);
     }
-    store(transmittance + block * L, after);
     return before;
   }
 
   static SK_INLINE vfloat never() { return bitcast_float(vint(0x7f800000)); }
 };
 
-// A few consecutive splats of a tile, and all (splat, block) pairs of theirs with a pixel in it
-// that the splat may be blended on: first listed by boxes, then thinned out by evaluate().
+// Consecutive splats of a tile, at most SPLATS, and all (splat, block) pairs of theirs with a pixel
+// in it that the splat may be blended on: first listed by boxes, then thinned out by evaluate().
+// Listed at once, before any is blended: the processor then runs through long plain lists rather
+// than through short loops of unforeseeable length. It is full with ENOUGH_ITEMS pairs; those of
+// one splat more may be in it.
+template <int SPLATS, int ENOUGH_ITEMS>
 struct Batch {
+  static constexpr int MAX_ITEMS = ENOUGH_ITEMS + BLOCKS;
   int count;  // splats
-  const PackedSplat *splat[BATCH];
-  int32_t id[BATCH];  // of each splat in Bins::packed
-  int items;          // pairs
+  const PackedSplat *splat[SPLATS];
+  int32_t id[SPLATS];  // of each splat in Bins::packed
+  int items;           // pairs
   // splat << 8 | block, by splats; behind the last pair a splat that does not exist.
   int32_t list[MAX_ITEMS + 2 * L + UNROLL];
   // What alpha would be but for the clamp, 0 where the splat is skipped.
@@ -131,7 +134,7 @@ struct Batch {
 
   SK_INLINE void fill(const Bins &bins, const TilePlace &t, int64_t begin) {
     items = 0;
-    for (count = 0; count < BATCH && items <= ENOUGH_ITEMS && begin + count < t.end; ++count) {
+    for (count = 0; count < SPLATS && items <= ENOUGH_ITEMS && begin + count < t.end; ++count) {
       const int64_t i = begin + count;
       if (i + PREFETCH < t.end) prefetch(&bins.packed[bins.entries[i + PREFETCH]]);
       id[count] = bins.entries[i];
@@ -166,7 +169,7 @@ struct Batch {
       }
     }
     items = (int)kept;
-    list[items] = BATCH << 8;
+    list[items] = SPLATS << 8;
   }
 
  private:
