@@ -1,6 +1,6 @@
 // Projection, binning and blending. Shapes are the Python side's to check.
 
-#include <nanobind/stl/pair.h>
+#include <nanobind/stl/array.h>
 
 #include "../cpu/blend.h"
 #include "../cpu/machine.h"
@@ -41,8 +41,8 @@ struct Binder {
                                        const In<2> &log_scales, const In<1> &logit_opacities,
                                        const In<3> &sh, const In<3> &viewmats, const In<3> &Ks,
                                        int width, int height, int sh_degree, double eps2d,
-                                       double near, std::pair<double, double> offset,
-                                       bool antialiased) {
+                                       double near, const std::array<double, 2> &offset,
+                                       const std::array<double, 4> &frame, bool antialiased) {
     return {means.data(),
             quats.data(),
             log_scales.data(),
@@ -58,17 +58,19 @@ struct Binder {
             height,
             (S)eps2d,
             (S)near,
-            (S)offset.first,
-            (S)offset.second,
+            (S)offset[0],
+            (S)offset[1],
+            {(S)frame[0], (S)frame[1], (S)frame[2], (S)frame[3]},
             antialiased};
   }
 
   static int64_t project(Projection &staged, In<2> means, In<2> quats, In<2> log_scales,
                          In<1> logit_opacities, In<3> sh, In<3> viewmats, In<3> Ks, int width,
                          int height, int sh_degree, double eps2d, double near,
-                         std::pair<double, double> offset, bool antialiased) {
+                         std::array<double, 2> offset, std::array<double, 4> frame,
+                         bool antialiased) {
     const auto a = arguments(means, quats, log_scales, logit_opacities, sh, viewmats, Ks, width,
-                             height, sh_degree, eps2d, near, offset, antialiased);
+                             height, sh_degree, eps2d, near, offset, frame, antialiased);
     nb::gil_scoped_release release;
     staged.count = a.count;
     staged.cameras = a.cameras;
@@ -96,13 +98,13 @@ struct Binder {
 
   static void project_adj(In<2> means, In<2> quats, In<2> log_scales, In<1> logit_opacities,
                           In<3> sh, In<3> viewmats, In<3> Ks, int width, int height, int sh_degree,
-                          double eps2d, double near, std::pair<double, double> offset,
-                          bool antialiased, In<2> v_records, Array<const int32_t, 1> gaussian_ids,
-                          Array<const int32_t, 1> camera_ids, MaybeOut<2> v_means,
-                          MaybeOut<2> v_quats, MaybeOut<2> v_log_scales,
+                          double eps2d, double near, std::array<double, 2> offset,
+                          std::array<double, 4> frame, bool antialiased, In<2> v_records,
+                          Array<const int32_t, 1> gaussian_ids, Array<const int32_t, 1> camera_ids,
+                          MaybeOut<2> v_means, MaybeOut<2> v_quats, MaybeOut<2> v_log_scales,
                           MaybeOut<1> v_logit_opacities, MaybeOut<3> v_sh, MaybeOut<3> v_viewmats) {
     const auto a = arguments(means, quats, log_scales, logit_opacities, sh, viewmats, Ks, width,
-                             height, sh_degree, eps2d, near, offset, antialiased);
+                             height, sh_degree, eps2d, near, offset, frame, antialiased);
     const ProjectGradients<S> g = {
         v_records.data(), gaussian_ids.data(), camera_ids.data(),  (int64_t)v_records.shape(0),
         data(v_means),    data(v_quats),       data(v_log_scales), data(v_logit_opacities),
@@ -196,15 +198,15 @@ struct Binder {
   static void bind(nb::module_ &module) {
     module.def("project", &project, "Project into `staged`; the number of visible pairs.");
     module.def("take_projected", &take, "Move what `project` staged into tensors.");
-    module.def("project_adj", &project_adj, nb::arg("means"), nb::arg("quats"),
-               nb::arg("log_scales"), nb::arg("logit_opacities"), nb::arg("sh"),
-               nb::arg("viewmats"), nb::arg("Ks"), nb::arg("width"), nb::arg("height"),
-               nb::arg("sh_degree"), nb::arg("eps2d"), nb::arg("near"), nb::arg("offset"),
-               nb::arg("antialiased"), nb::arg("v_records"), nb::arg("gaussian_ids"),
-               nb::arg("camera_ids"), nb::arg("v_means").none(), nb::arg("v_quats").none(),
-               nb::arg("v_log_scales").none(), nb::arg("v_logit_opacities").none(),
-               nb::arg("v_sh").none(), nb::arg("v_viewmats").none(),
-               "Add the gradients of the Gaussians' parameters and of the cameras.");
+    module.def(
+        "project_adj", &project_adj, nb::arg("means"), nb::arg("quats"), nb::arg("log_scales"),
+        nb::arg("logit_opacities"), nb::arg("sh"), nb::arg("viewmats"), nb::arg("Ks"),
+        nb::arg("width"), nb::arg("height"), nb::arg("sh_degree"), nb::arg("eps2d"),
+        nb::arg("near"), nb::arg("offset"), nb::arg("frame"), nb::arg("antialiased"),
+        nb::arg("v_records"), nb::arg("gaussian_ids"), nb::arg("camera_ids"),
+        nb::arg("v_means").none(), nb::arg("v_quats").none(), nb::arg("v_log_scales").none(),
+        nb::arg("v_logit_opacities").none(), nb::arg("v_sh").none(), nb::arg("v_viewmats").none(),
+        "Add the gradients of the Gaussians' parameters and of the cameras.");
     module.def("bin", &bin, "Sort records into tiles.");
     module.def(
         "blend", &blend, nb::arg("blending"), nb::arg("records"), nb::arg("gaussian_ids"),

@@ -216,14 +216,15 @@ void finish_block(const FinishJob &job, int64_t begin, int64_t end, float *scrat
     const int64_t first = first_at_or_above(job.gaussian_ids, low, high, begin);
     const int64_t last = first_at_or_above(job.gaussian_ids, first, high, end);
     if (first == last) continue;
-    const Options options = {make_view(job.viewmats + 16 * camera),
-                             Pinhole<float>::make(job.Ks + 9 * camera, job.width, job.height, 0.0f,
-                                                  0.0f, (float)FRUSTUM_MARGIN),
-                             (float)job.width,
-                             (float)job.height,
-                             job.eps2d,
-                             0.0f,
-                             job.antialiased};
+    const float frame[] = {0.0f, 0.0f, (float)job.width, (float)job.height};
+    const Options options = {
+        make_view(job.viewmats + 16 * camera),
+        Pinhole<float>::make(job.Ks + 9 * camera, 0.0f, 0.0f, frame, (float)FRUSTUM_MARGIN),
+        (float)job.width,
+        (float)job.height,
+        job.eps2d,
+        0.0f,
+        job.antialiased};
     // Basis values above the degree in use are zero.
     for (int64_t j = (int64_t)row * FACTOR_SIZE; j < (row + last - first) * FACTOR_SIZE; j += L)
       store(layout.factors + j, vfloat(0.0f));

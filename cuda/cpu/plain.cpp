@@ -16,8 +16,7 @@ using Options = ScreenOptions<S, Pinhole<S>>;
 
 Options screen_options(const ProjectArguments<S> &a, int camera) {
   return {make_view(a.viewmats + 16 * camera),
-          Pinhole<S>::make(a.Ks + 9 * camera, a.width, a.height, a.offset_x, a.offset_y,
-                           FRUSTUM_MARGIN),
+          Pinhole<S>::make(a.Ks + 9 * camera, a.offset_x, a.offset_y, a.frame, FRUSTUM_MARGIN),
           (S)a.width,
           (S)a.height,
           a.eps2d,

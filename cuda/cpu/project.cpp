@@ -18,7 +18,7 @@ using Options = ScreenOptions<float, Pinhole<float>>;
 
 Options screen_options(const ProjectArguments<float> &a, int camera) {
   return {make_view(a.viewmats + 16 * camera),
-          Pinhole<float>::make(a.Ks + 9 * camera, a.width, a.height, a.offset_x, a.offset_y,
+          Pinhole<float>::make(a.Ks + 9 * camera, a.offset_x, a.offset_y, a.frame,
                                (float)FRUSTUM_MARGIN),
           (float)a.width,
           (float)a.height,

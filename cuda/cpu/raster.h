@@ -18,6 +18,7 @@ struct ProjectArguments {
   int sh_degree;                                               // used; at most the stored one
   int cameras, width, height;
   S eps2d, near, offset_x, offset_y;
+  S frame[4];  // see Pinhole
   bool antialiased;
 };
 

@@ -133,6 +133,10 @@ struct PrepareParams {
   float near;       // camera z
   float offset_x;   // pixels are sampled at their centre plus this
   float offset_y;
+  float left;  // the part of the image that spans the frustum, pixels
+  float top;
+  float right;
+  float bottom;
 };
 
 // Gaussians to records. The only kernel that decides what is visible.

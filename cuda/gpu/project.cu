@@ -9,10 +9,10 @@ namespace splatkit {
 SK_GLOBAL(WARP) prepare_cameras(const PrepareParams p) {
   const int camera = blockIdx.x * WARP + threadIdx.x;
   if (camera >= p.num_cameras) return;
+  const float frame[] = {p.left, p.top, p.right, p.bottom};
   ((PreparedCamera *)p.cameras)[camera] = {
       make_view(p.viewmats + 16 * camera),
-      Pinhole<float>::make(p.Ks + 9 * camera, p.width, p.height, p.offset_x, p.offset_y,
-                           (float)FRUSTUM_MARGIN),
+      Pinhole<float>::make(p.Ks + 9 * camera, p.offset_x, p.offset_y, frame, (float)FRUSTUM_MARGIN),
       (float)p.width,
       (float)p.height,
       p.eps2d,

@@ -178,7 +178,7 @@ def _times(gaussians: Gaussians, camera: Cameras) -> dict[float, dict[str, float
             request = BlendRequest(gradient=ratio > 1)
             marks = [time.thread_time()]
             with torch.no_grad():
-                options = ProjectOptions(eps2d=view.eps2d)
+                options = ProjectOptions(eps2d=view.eps2d, frame=view.frame)
                 splats = project(gaussians, seen, options)
             marks.append(time.thread_time())
             given = (splats.records, splats.gaussian_ids, splats.camera_ids)

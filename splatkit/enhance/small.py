@@ -45,6 +45,12 @@ class SmallView:
         return EPS2D / self.ratio**2
 
     @property
+    def frame(self) -> tuple[float, float, float, float]:
+        """The large picture's edges, left, top, right and bottom, in small pixels."""
+        width, height = (size / self.ratio + MARGIN for size in (self.width, self.height))
+        return float(MARGIN), float(MARGIN), width, height
+
+    @property
     def placing(self) -> Placing:
         """How the large picture lies on the small one."""
         x, y = self.shift
@@ -82,6 +88,7 @@ def render_small(
             sh_degree=sh_degree,
             eps2d=view.eps2d,
             pixel_offset=view.shift,
+            frame=view.frame,
             near=near,
             outputs=outputs,
             backend=backend,

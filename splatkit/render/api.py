@@ -79,6 +79,7 @@ def render(
     eps2d: float = 0.3,
     pixel_offset: tuple[float, float] = (0.0, 0.0),
     near: float = 0.01,
+    frame: tuple[float, float, float, float] | None = None,
     outputs: Sequence[str] = ("rgb", "alpha"),
     top_k: int = 4,
     backend: str | Rasterizer = "auto",
@@ -98,6 +99,9 @@ def render(
         eps2d: variance of the screen-space low-pass, pixel^2, at least 0.
         pixel_offset: sample each pixel at its centre plus this, pixels.
         near: camera z at or below which nothing is drawn, scene units.
+        frame: left, top, right and bottom, pixels, of the part of the image that spans the field of
+            view, which shapes of Gaussians outside it depend on (the backend ``gsplat`` takes all
+            of it); all of it when None.
         outputs: any of ``OUTPUTS``; ``rgb`` and ``alpha`` always come.
         top_k: how many Gaussians a pixel the output ``top_k`` names.
         backend: a backend or its name; ``auto`` is the fastest for the Gaussians' device. Where
@@ -129,6 +133,7 @@ def render(
         eps2d=eps2d,
         pixel_offset=pixel_offset,
         near=near,
+        frame=frame,
     )
     behind = _background(background, gaussians.means, len(cameras))
     simple = display and features is None and {*outputs} <= {"rgb", "alpha"}

@@ -37,6 +37,7 @@ class Case:
     """Mean logarithm of the scales."""
     eps2d: float = 0.3
     pixel_offset: tuple[float, float] = (0.0, 0.0)
+    frame: tuple[float, float, float, float] | None = None
 
 
 CASES = (
@@ -50,6 +51,7 @@ CASES = (
     Case("large splats", log_scale=-0.5, count=60),
     Case("small splats", log_scale=-5.0, count=400, eps2d=0.1),
     Case("shifted pixels", pixel_offset=(0.25, -0.375), width=31, height=50),
+    Case("with a border", distance=0.3, log_scale=-1.5, frame=(20.0, 12.0, 41.5, 33.0)),
     Case("many channels", features=20, cameras=1, count=80),
     Case("one row", height=1, width=100),
     Case("one pixel", height=1, width=1),
@@ -112,6 +114,7 @@ def run(case: Case, backend: Backend, dtype: torch.dtype, seed: int = 0) -> Resu
         background=leaves["background"],
         eps2d=case.eps2d,
         pixel_offset=case.pixel_offset,
+        frame=case.frame,
         outputs=OUTPUTS,
         top_k=3,
         backend=backend,

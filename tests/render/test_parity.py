@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from splatkit import _native
+from splatkit.core import Cameras
 from splatkit.core.sh import count_from_degree
+from splatkit.render import render
 from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.backends.cpu import CpuBackend
 from splatkit.render.backends.torch_ref import TorchReference
@@ -83,6 +85,25 @@ def test_fewer_harmonics_than_stored(degree: int, isa: str) -> None:
     expected = TorchReference().project(cut, cameras, ProjectOptions())
     assert torch.equal(got.gaussian_ids, expected.gaussian_ids)
     assert relative_l2(got.records.double(), expected.records) < 1e-5
+
+
+@pytest.mark.parametrize("backend", [CpuBackend(), TorchReference()], ids=["cpu", "torch_ref"])
+def test_a_border_changes_nothing_inside_its_frame(backend: CpuBackend | TorchReference) -> None:
+    case = Case("border", cameras=1, distance=0.3, log_scale=-1.5)
+    gaussians, camera = random_gaussians(case), cameras_around(case)
+    wide = Cameras(camera.viewmats, camera.Ks.clone(), case.width + 7, case.height + 9)
+    wide.Ks[:, 0, 2] += 3
+    wide.Ks[:, 1, 2] += 4
+
+    def picture(seen: Cameras, frame: tuple[float, float, float, float] | None) -> torch.Tensor:
+        with torch.no_grad():
+            return render(gaussians, seen, frame=frame, backend=backend).rgb[0]
+
+    plain = picture(camera, None)
+    whole = slice(4, 4 + case.height), slice(3, 3 + case.width)
+    bordered = picture(wide, (3.0, 4.0, 3.0 + case.width, 4.0 + case.height))
+    assert (bordered[whole] - plain).abs().max() < 1e-9
+    assert (picture(wide, None)[whole] - plain).abs().max() > 1e-4
 
 
 def test_scores_are_weighed_per_splat(isa: str) -> None:

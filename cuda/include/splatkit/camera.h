@@ -91,20 +91,21 @@ struct Pinhole {
   S fx, fy, cx, cy;                // pixels; the sampling offset is taken off cx, cy
   S x_low, x_high, y_low, y_high;  // of x/z and y/z
 
-  // K by rows; pixels are sampled at their centre plus the offset.
-  static SK_HD Pinhole make(const S *K, int width, int height, S offset_x, S offset_y,
+  // K by rows; pixels are sampled at their centre plus the offset. The frame is the part of the
+  // image that spans the frustum: left, top, right and bottom, pixels.
+  static SK_HD Pinhole make(const S *K, S offset_x, S offset_y, const S frame[4],
                             S frustum_margin) {
     const S fx = K[0], fy = K[4], cx = K[2], cy = K[5];
-    const S margin_x = frustum_margin * S(0.5) * S(width) / fx;
-    const S margin_y = frustum_margin * S(0.5) * S(height) / fy;
+    const S margin_x = frustum_margin * S(0.5) * (frame[2] - frame[0]) / fx;
+    const S margin_y = frustum_margin * S(0.5) * (frame[3] - frame[1]) / fy;
     return {fx,
             fy,
             cx - offset_x,
             cy - offset_y,
-            -cx / fx - margin_x,
-            (S(width) - cx) / fx + margin_x,
-            -cy / fy - margin_y,
-            (S(height) - cy) / fy + margin_y};
+            (frame[0] - cx) / fx - margin_x,
+            (frame[2] - cx) / fx + margin_x,
+            (frame[1] - cy) / fy - margin_y,
+            (frame[3] - cy) / fy + margin_y};
   }
 
   template <class T>

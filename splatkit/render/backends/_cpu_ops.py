@@ -68,6 +68,7 @@ def projection_settings(gaussians: Gaussians, cameras: Cameras, options: Project
         options.eps2d,
         options.near,
         tuple(options.pixel_offset),
+        options.frame_of(cameras.width, cameras.height),
         gaussians.antialiased,
     )
 

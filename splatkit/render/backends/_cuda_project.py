@@ -59,6 +59,7 @@ def prepare_cameras(work: Work, sources: Sources, compiled: Options) -> Tensor:
         compiled: macros of the projection that follows, so that its file is compiled once.
     """
     frame, options = work.frame, sources.options
+    shown = options.frame_of(frame.width, frame.height)
     cameras = work.allocate("cameras", frame.cameras, constant("CAMERA_FLOATS"))
     work.driver.launch(
         "prepare_cameras",
@@ -77,6 +78,7 @@ def prepare_cameras(work: Work, sources: Sources, compiled: Options) -> Tensor:
             "near": options.near,
             "offset_x": options.pixel_offset[0],
             "offset_y": options.pixel_offset[1],
+            **dict(zip(("left", "top", "right", "bottom"), shown, strict=True)),
         },
     )
     return cameras

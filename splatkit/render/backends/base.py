@@ -25,6 +25,14 @@ class ProjectOptions:
     """Pixels are sampled at their centre plus this, pixels."""
     near: float = 0.01
     """Gaussians with camera z at or below this are not drawn, scene units."""
+    frame: tuple[float, float, float, float] | None = None
+    """Left, top, right and bottom, pixels, of the part of the image that spans the field of view;
+    all of it when None. Gaussians far outside have the shape that they would have near its edge, so
+    pictures of the same view with and without a border are alike only if their frames are."""
+
+    def frame_of(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """The frame in an image of that size."""
+        return (0.0, 0.0, float(width), float(height)) if self.frame is None else self.frame
 
 
 @dataclass

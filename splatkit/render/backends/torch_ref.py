@@ -82,10 +82,11 @@ class TorchReference:
         points = torch.where(in_front[:, None], points, points.new_tensor([0.0, 0.0, 1.0]))
         x, y, z = points.unbind(-1)
 
-        margin_x = self.constants.frustum_margin * 0.5 * width / fx
-        margin_y = self.constants.frustum_margin * 0.5 * height / fy
-        tx = (x / z).clamp(-cx / fx - margin_x, (width - cx) / fx + margin_x)
-        ty = (y / z).clamp(-cy / fy - margin_y, (height - cy) / fy + margin_y)
+        left, top, right, bottom = options.frame_of(width, height)
+        margin_x = self.constants.frustum_margin * 0.5 * (right - left) / fx
+        margin_y = self.constants.frustum_margin * 0.5 * (bottom - top) / fy
+        tx = (x / z).clamp((left - cx) / fx - margin_x, (right - cx) / fx + margin_x)
+        ty = (y / z).clamp((top - cy) / fy - margin_y, (bottom - cy) / fy + margin_y)
         zero = torch.zeros_like(z)
         jacobian = torch.stack(
             (fx / z, zero, -fx * tx / z, zero, fy / z, -fy * ty / z), -1
