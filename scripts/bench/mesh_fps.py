@@ -58,7 +58,7 @@ def fps_figures(options: Options) -> list[dict[str, Any]]:
         f"{drawing.renderer}, {frames} frames"
     )
     drawing.close()
-    return [figure(f"{file.stem} in OpenGL", rate, "frames/s", None, how)]
+    return [figure(f"{options.run.name} {file.stem} in OpenGL", rate, "frames/s", None, how)]
 
 
 def _frames(drawing: OpenGLMesh, cameras: Cameras, seconds: float) -> int:

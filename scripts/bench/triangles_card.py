@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,80 +15,107 @@ from formats_card import suite_figures
 from geometry import surface_errors
 from mesh_fps import Options as FpsOptions
 from mesh_fps import fps_figures
+from train import SAMPLE, train_once
 from triangle_speed import Options as SpeedOptions
 from triangle_speed import speed_figures
 
-from splatkit.core import UsageError, drain
+from splatkit.core import drain
+from splatkit.io.files import read_json
 from splatkit.io.scene import load_scene
 from splatkit.mesh.options import MeshOptions
-from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, make_mesh, read_surface
+from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, MeshMade, make_mesh, read_surface
 from splatkit.train.run_folder import RunFolder
 
-TRUTH = Path(__file__).parents[2] / "data" / "sample" / "truth"
+ONE_COLOR = "-one-color"
+"""End of the name of a training without harmonics."""
 BEHIND = {"surface": 4.0, "splats": 2.0}
 """dB that a product may lie behind Gaussians of one colour for all directions, trained on the same
-photos for the same time."""
-TIME_LIMIT = "20m"
+photos with the same settings."""
+PRESET, TIME_LIMIT = "high", "20m"
+MOST_TRIANGLES, MOST_SECONDS = 200_000, 1200.0
 
 
 def triangles_figures(runs: Path, scene: Path | None, only: str = "") -> list[dict[str, Any]]:
     """Figures of the parts whose name contains ``only``.
 
     Args:
-        runs: folder of trainings.
-        scene: a run of the sample; the first of the trainings when None.
-        only: part of a name: surface, splats, programs, frames or op.
+        runs: folder of trainings on photos; each makes a part "NAME surface" and "NAME splats".
+        scene: a run of the sample, for its true mesh; when None ``sample`` in that folder, trained
+            if it is not there.
+        only: part of a name; the others are sample, programs, frames and op.
     """
-    run = scene or next((p.parents[1] for p in sorted(runs.glob("*/exports/scene.ply"))), None)
-    if run is None:
-        raise UsageError("triangles: expected a run folder, got none; name one with --scene RUN")
-    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "surface": lambda: _product(runs, run, "surface"),
-        "splats": lambda: _product(runs, run, "splats"),
+    sample = scene or runs / "sample"
+    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {}
+    trained = [p.parents[1] for p in sorted(runs.glob("*/exports/scene.ply"))]
+    for run in trained:
+        if run != sample and not run.name.endswith(ONE_COLOR):
+            for mode in BEHIND:
+                parts[f"{run.name} {mode}"] = partial(_product, run, mode)
+    parts |= {
+        "sample": lambda: _shape_figures(sample),
         "programs": _program_figures,
-        "frames": lambda: _frame_figures(run),
+        "frames": lambda: _frame_figures(trained),
         "op": _op_figures,
     }
     return [line for name, part in parts.items() if only in name for line in part()]
 
 
-def _one_color(runs: Path, run: Path) -> float:
-    """Held-out PSNR of Gaussians without harmonics, trained on a run's photos and cameras."""
-    out = runs / f"{run.name}-one-color"
+def _made(run: Path, mode: str, **shape: int) -> tuple[MeshMade, str]:
+    """A product of a run, and the command that makes it."""
+    words = f"splatkit mesh {run.name} --mode {mode} --preset {PRESET} --time-limit {TIME_LIMIT}"
+    how = " ".join((words, *(f"--{name} {value}" for name, value in shape.items())))
+    options = MeshOptions(mode=mode, preset=PRESET, time_limit=TIME_LIMIT, **shape)  # pyright: ignore
+    return drain(make_mesh(run, None, options)), how
+
+
+def _one_color(run: Path) -> float:
+    """Held-out PSNR of Gaussians without harmonics, trained as a run was."""
+    out = run.with_name(f"{run.name}{ONE_COLOR}")
     if not RunFolder(out).stats.is_file():
-        words = ("train", run, "-o", out, "--sh-degree", "0", "--time-limit", TIME_LIMIT)
+        told = read_json(RunFolder(run).config)
+        words = ["train", run, "-o", out, "--sh-degree", "0", "--iterations", told["iterations"]]
+        for name in ("preset", "resize"):
+            words += [] if told[name] is None else [f"--{name}", told[name]]
+        command = [sys.executable, "-m", "splatkit", *map(str, words)]
         # Standard output is the scorecard's own.
-        subprocess.run([sys.executable, "-m", "splatkit", *words], stdout=sys.stderr, check=True)
-    return float(json.loads(RunFolder(out).stats.read_text())["mean"]["psnr"])
+        subprocess.run(command, stdout=sys.stderr, check=True)
+    return float(read_json(RunFolder(out).stats)["mean"]["psnr"])
 
 
-def _product(runs: Path, run: Path, mode: str) -> list[dict[str, Any]]:
-    how = f"splatkit mesh {run.name} --mode {mode} --preset high --time-limit {TIME_LIMIT}"
-    shape = {"collision": 5000, "convex": 32} if mode == "surface" else {}
-    options = MeshOptions(mode=mode, preset="high", time_limit=TIME_LIMIT, **shape)  # pyright: ignore
-    made = drain(make_mesh(run, None, options))
-    stats = made.stats
-    behind = _one_color(runs, run) - stats["mean"]["psnr"]
-    figures = [
-        figure(f"{mode} PSNR, held-out photos", stats["mean"]["psnr"], "dB", None, how),
-        figure(f"{mode} behind Gaussians of degree 0", behind, "dB", BEHIND[mode], how, -1),
-        figure(f"{mode} read again", stats["reimport_psnr"], "dB", LEAST_REIMPORT_PSNR, how),
-        figure(f"{mode} triangles", float(stats["triangles"]), "", 200_000.0, how, -1),
-        figure(f"{mode} seconds", stats["seconds"], "s", 1200.0, how, -1),
-        figure(f"{mode} median edge", stats["median_edge_pixels"], "pixels", None, how),
+def _product(run: Path, mode: str) -> list[dict[str, Any]]:
+    """How near a product comes to the photos of a run."""
+    stats = (made := _made(run, mode))[0].stats
+    one_color, name, how = _one_color(run), f"{run.name} {mode}", made[1]
+    behind = one_color - stats["mean"]["psnr"]
+    beside = f"{how}; Gaussians of degree 0 have {one_color:.2f} dB"
+    limit = float(MOST_TRIANGLES)
+    return [
+        figure(f"{name} PSNR, held-out photos", stats["mean"]["psnr"], "dB", None, how),
+        figure(f"{name} behind Gaussians", behind, "dB", BEHIND[mode], beside, -1),
+        figure(f"{name} read again", stats["reimport_psnr"], "dB", LEAST_REIMPORT_PSNR, how),
+        figure(f"{name} triangles", float(stats["triangles"]), "", limit, how, -1),
+        figure(f"{name} seconds", stats["seconds"], "s", MOST_SECONDS, how, -1),
+        figure(f"{name} median edge", stats["median_edge_pixels"], "pixels", None, how),
     ]
-    if mode == "surface":
-        crowded = float(stats["non_manifold_edges"])
-        figures.append(figure("surface non-manifold edges", crowded, "", 0.0, how, -1))
-        closed = float(stats["collision"]["watertight"] and stats["collision"]["convex"])
-        more = f"{how} --collision 5000 --convex 32"
-        figures.append(figure("collision watertight, pieces convex", closed, "", 1.0, more))
-        errors = surface_errors(read_surface(made.path)[0], load_scene(RunFolder(run).scene), TRUTH)
-        against = f"{how}, against data/sample/truth"
-        chamfer = 100 * errors["chamfer"]
-        figures.append(figure("surface Chamfer", chamfer, "% of diagonal", 0.5, against, -1))
-        figures.append(figure("surface F1 at 1%", errors["f1"], "", 0.85, against))
-    return figures
+
+
+def _shape_figures(run: Path) -> list[dict[str, Any]]:
+    """How near the surface of the sample comes to the true mesh, and what physics gets."""
+    if not RunFolder(run).ply.is_file():
+        train_once(run.name, SAMPLE / "photos", ("--preset", "draft"), run.parent)
+    made, how = _made(run, "surface", collision=5000, convex=32)
+    truth = SAMPLE / "truth"
+    errors = surface_errors(read_surface(made.path)[0], load_scene(RunFolder(run).scene), truth)
+    against = f"{how}, against data/sample/truth"
+    crowded = float(made.stats["non_manifold_edges"])
+    told = made.stats["collision"]
+    closed = float(told["watertight"] and told["convex"])
+    return [
+        figure("surface Chamfer", 100 * errors["chamfer"], "% of diagonal", 0.5, against, -1),
+        figure("surface F1 at 1%", errors["f1"], "", 0.85, against),
+        figure("surface non-manifold edges", crowded, "", 0.0, how, -1),
+        figure("collision watertight, pieces convex", closed, "", 1.0, how),
+    ]
 
 
 def _program_figures() -> list[dict[str, Any]]:
@@ -109,10 +136,12 @@ def _program_figures() -> list[dict[str, Any]]:
     return figures + suite_figures("gltf-validator", (*folders, "-m", "long", "-k", "khronos"))
 
 
-def _frame_figures(run: Path) -> list[dict[str, Any]]:
-    """Frames a second of the meshes that the run has."""
-    files = [run / "mesh" / f"{mode}.glb" for mode in BEHIND]
-    return [line for file in files if file.is_file() for line in fps_figures(FpsOptions(run, file))]
+def _frame_figures(runs: list[Path]) -> list[dict[str, Any]]:
+    """Frames a second of the meshes that runs have."""
+    files = [(run, run / "mesh" / f"{mode}.glb") for run in runs for mode in BEHIND]
+    return [
+        line for run, file in files if file.is_file() for line in fps_figures(FpsOptions(run, file))
+    ]
 
 
 def _op_figures() -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 from figure import figure
+from torch import Tensor
 
 from splatkit import _native
 from splatkit.core import Cameras, Gaussians, SplatkitError, drain
@@ -39,21 +41,38 @@ BENCH = BenchOptions(modes=("bicubic", "fsr1", "hermite", "temporal", "neural"),
 BENCH_M = replace(BENCH, modes=("neural",), network="m")
 SIZE_4K = 3840, 2160
 RUNS = 5
+HOW = f"{SCENES} scenes, {BENCH.views} views, {BENCH.width}x{BENCH.height}"
 
 
 def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
-    """Quality over the trained scenes below a folder, and speed at 4K.
+    """Figures of the parts whose name contains ``only``: quality, rest, photos, networks, speed.
+
+    Args:
+        runs: folder of trainings; the first three count.
+        only: part of a name.
 
     Raises:
         SplatkitError: fewer than three scenes are there.
     """
-    folders = sorted(f.parents[1] for f in runs.glob("*/exports/scene.ply") if only in str(f))
+    folders = sorted(f.parents[1] for f in runs.glob("*/exports/scene.ply"))
     if len(folders) < SCENES:
         raise SplatkitError(
             f"{runs}: expected {SCENES} run folders or more, found {len(folders)}; make them with: "
             "scripts/scorecard.py train"
         )
     scenes = [open_scene(folder) for folder in folders[:SCENES]]
+    parts: dict[str, Callable[[list[OpenScene]], list[dict[str, Any]]]] = {
+        "quality": _quality_figures,
+        "rest": _rest_figures,
+        "photos": lambda scenes: [line for scene in scenes for line in _against_photos(scene)],
+        "networks": lambda _: _network_figures(),
+        "speed": _speed_figures,
+    }
+    return [line for name, part in parts.items() if only in name for line in part(scenes)]
+
+
+def _quality_figures(scenes: list[OpenScene]) -> list[dict[str, Any]]:
+    """Against the plain render, still and in motion."""
     documents = [drain(bench_scene(scene, BENCH)) for scene in scenes]
     print(table(documents), file=sys.stderr)
     rows: dict[tuple[str, float], list[dict[str, Any]]] = {}
@@ -68,39 +87,60 @@ def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
     def mean(field: str, mode: str, ratio: float) -> float:
         return statistics.fmean(row[field] for row in rows[mode, ratio])
 
-    how = f"{SCENES} scenes, {BENCH.views} views, {BENCH.width}x{BENCH.height}"
     figures = []
     for ratio, least in ((2.0, 3.0), (3.0, 2.0)):
         value = mean("psnr", "hermite", ratio)
         over = value - mean("psnr", USUAL, ratio)
-        figures.append(figure(f"hermite {ratio:g}x over bicubic, usual", over, "dB", least, how))
+        figures.append(figure(f"hermite {ratio:g}x over bicubic, usual", over, "dB", least, HOW))
         figures.append(
-            figure(f"hermite {ratio:g}x", value, "dB", 37.0 if ratio == 2 else None, how)
+            figure(f"hermite {ratio:g}x", value, "dB", 37.0 if ratio == 2 else None, HOW)
         )
         gain = mean("psnr", "neural", ratio) - value
-        figures.append(figure(f"neural {ratio:g}x over hermite", gain, "dB", 0.5, how))
+        figures.append(figure(f"neural {ratio:g}x over hermite", gain, "dB", 0.5, HOW))
         over = mean("psnr", "neural", ratio) - mean("psnr", "fsr1", ratio)
-        figures.append(figure(f"neural {ratio:g}x over FSR 1", over, "dB", 3.0, how))
+        figures.append(figure(f"neural {ratio:g}x over FSR 1", over, "dB", 3.0, HOW))
         for mode in ("hermite", "temporal"):
             flicker = mean("warping", mode, ratio)
             figures.append(
-                figure(f"{mode} {ratio:g}x warping error", flicker, "x plain", 1.1, how, sign=-1)
+                figure(f"{mode} {ratio:g}x warping error", flicker, "x plain", 1.1, HOW, sign=-1)
             )
         gain = mean("psnr", "neural m", ratio) - value
-        figures.append(figure(f"neural m {ratio:g}x over hermite", gain, "dB", 0.5, how))
+        figures.append(figure(f"neural m {ratio:g}x over hermite", gain, "dB", 0.5, HOW))
         fewer = mean("flip", "hermite", ratio) - mean("flip", "neural", ratio)
-        figures.append(figure(f"neural {ratio:g}x, FLIP below hermite", fewer, "", 0.0, how))
-        worst = max(_rest_error(scene, ratio) for scene in scenes)
-        figures.append(figure(f"rest {ratio:g}x, largest error", worst, "1/255", 1.0, how, sign=-1))
-    figures += [line for scene in scenes for line in _against_photos(scene)]
-    for name in SHAPES:
-        size = (WEIGHTS / f"{name}.safetensors").stat().st_size
-        figures.append(figure(f"network {name}", size / 1e3, "kB", 100.0, "shipped file", sign=-1))
+        figures.append(figure(f"neural {ratio:g}x, FLIP below hermite", fewer, "", 0.0, HOW))
+    return figures
+
+
+def _rest_figures(scenes: list[OpenScene]) -> list[dict[str, Any]]:
+    return [
+        figure(
+            f"{scene.name} rest {ratio:g}x, largest error",
+            _rest_error(scene, ratio),
+            "1/255",
+            1.0,
+            f"one view of {BENCH.width}x{BENCH.height}, {ratio**2:g} frames",
+            sign=-1,
+        )
+        for scene in scenes
+        for ratio in (2.0, 3.0)
+    ]
+
+
+def _network_figures() -> list[dict[str, Any]]:
+    sizes = {name: (WEIGHTS / f"{name}.safetensors").stat().st_size for name in SHAPES}
+    return [
+        figure(f"network {name}", size / 1e3, "kB", 100.0, "shipped file", sign=-1)
+        for name, size in sizes.items()
+    ]
+
+
+def _speed_figures(scenes: list[OpenScene]) -> list[dict[str, Any]]:
     named = [("500k made up", *synthetic_scene(500_000, *SIZE_4K))]
     for scene in scenes:
         views = scene.cameras(*SIZE_4K)
         assert views is not None
         named.append((scene.name, scene.gaussians, views[len(views) // 2 :][:1].to(torch.float32)))
+    figures = []
     for name, gaussians, camera in named:
         times = _times(gaussians, camera)
         for ratio, least in ((2.0, 1.5), (3.0, 2.2)):
@@ -126,7 +166,11 @@ def _rest_error(scene: OpenScene, ratio: float) -> float:
 
 
 def _against_photos(scene: OpenScene) -> list[dict[str, Any]]:
-    """What upscaling by 2 costs against held-out photos, by the plain render's PSNR, dB."""
+    """What upscaling by 2 costs against held-out photos, by the plain render's PSNR, dB.
+
+    Goals are of pictures of 1080 lines, to which the photos are enlarged. At the photos' own size,
+    beside them, a small picture has a fourth of the pixels that the photo has details in.
+    """
     photos = [photo for photo in scene.photos if photo.held_out]
     views = drain(load_views(photos, photo_size, scene.background))
     background = torch.tensor(scene.background)
@@ -136,33 +180,52 @@ def _against_photos(scene: OpenScene) -> list[dict[str, Any]]:
         told = drain(train_for_scene(scene, file, SceneTraining(target="photos")))
         if told["kept"]:
             upscalers["fitted"] = Upscaler(UpscaleOptions("neural", network=str(file)))
-        scores: dict[str, list[float]] = {name: [] for name in upscalers}
+        scores: dict[tuple[str, str], list[float]] = {}
         for view in views:
             truth, mask = view.truth(torch.device("cpu"))
-            for name, upscaler in upscalers.items():
-                shown = upscaler.frame(scene.gaussians, view.camera, background=background).rgb
-                scores[name].append(psnr(to_8bit(shown), truth, mask))
-    plain = statistics.fmean(scores.pop("off"))
-    size = f"{views[0].camera.width}x{views[0].camera.height}"
-    how = f"{len(views)} held-out photos of about {size}; the plain render has {plain:.2f} dB"
+            for size in ("own size", "1080p"):
+                camera = view.camera
+                if size == "1080p":
+                    scale = min(BENCH.width / camera.width, BENCH.height / camera.height)
+                    camera = camera.resized(*(round(scale * n) for n in truth.shape[1::-1]))
+                    truth = _enlarged(truth, camera)
+                    mask = (
+                        None if mask is None else _enlarged(mask[..., None], camera)[..., 0] > 0.5
+                    )
+                for name, upscaler in upscalers.items():
+                    shown = upscaler.frame(scene.gaussians, camera, background=background).rgb
+                    score = psnr(to_8bit(shown), truth, mask)
+                    scores.setdefault((name, size), []).append(score)
     goals = {"hermite": -0.1, "neural": -0.1, "fitted": 0.0}
     names = {"fitted": "neural, fitted to photos,"}
-    lines = [
-        figure(
-            f"{scene.name} 2x {names.get(name, name)} against photos",
-            statistics.fmean(found) - plain,
-            "dB",
-            goals[name],
-            how,
+    lines = []
+    for (name, size), found in scores.items():
+        plain = statistics.fmean(scores["off", size])
+        if name == "off":
+            continue
+        lines.append(
+            figure(
+                f"{scene.name} 2x {names.get(name, name)} against photos, {size}",
+                statistics.fmean(found) - plain,
+                "dB",
+                goals[name] if size == "1080p" or name == "fitted" else None,
+                f"{len(views)} held-out photos; the plain render has {plain:.2f} dB",
+            )
         )
-        for name, found in scores.items()
-    ]
     if not told["kept"]:
         tried = told["psnr"]
         why = f"not kept: {tried['trained']:.2f} dB on held-out pieces, {tried['start']:.2f} before"
         name = f"{scene.name} 2x {names['fitted']} against photos"
         lines.append(figure(name, None, "dB", goals["fitted"], why))
     return lines
+
+
+def _enlarged(picture: Tensor, camera: Cameras) -> Tensor:
+    """[H,W,3] a picture as large as a camera's."""
+    planes = picture.float().permute(2, 0, 1)[None]
+    size = camera.height, camera.width
+    large = torch.nn.functional.interpolate(planes, size, mode="bicubic", align_corners=False)
+    return large[0].permute(1, 2, 0).clamp(0, 1)
 
 
 def _times(gaussians: Gaussians, camera: Cameras) -> dict[float, dict[str, float]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from splatkit.core import Triangles
 from splatkit.core.srgb import linear_of_srgb, srgb_of_linear
-from splatkit.render import render_triangles
+from splatkit.render import RenderedTriangles, render_triangles
 from splatkit.train.photos import View
 
 
@@ -31,6 +31,8 @@ class Lookup:
     """[P] bool the samples that hit the surface."""
     shape: tuple[int, int, int]
     """H, W and s."""
+    drawn: RenderedTriangles
+    """[1,s H,s W] the surface, with depth."""
 
     def picture(self, colors: Tensor, background: Tensor) -> Tensor:
         """[1,H,W,3] sRGB picture of texels of the colours [U,3], filtered in linear light."""
@@ -55,18 +57,20 @@ class Lookup:
 
 
 def look_up(triangles: Triangles, view: View, factor: int) -> Lookup:
-    """What a view reads from the texture of solid triangles, at ``factor`` samples a side."""
+    """What a view reads from the texture of solid triangles, at ``factor`` samples a side.
+
+    The shares have gradients for the triangles' vertices.
+    """
     assert triangles.uvs is not None
     assert triangles.texture is not None
     camera = view.camera.resized(view.camera.width * factor, view.camera.height * factor)
     bare = replace(triangles, uvs=None, texture=None)
-    with torch.no_grad():
-        drawn = render_triangles(bare, camera, features=triangles.uvs)
+    drawn = render_triangles(bare, camera, features=triangles.uvs, outputs=("depth",))
     assert drawn.features is not None
     hit = drawn.alpha.view(-1) > 0.5
     height, width, _ = triangles.texture.shape
     at = drawn.features.view(-1, 2)[hit] * torch.tensor([width, height]) - 0.5
-    low = at.floor()
+    low = at.detach().floor()
     across, down = (at - low)[:, None].unbind(-1)
     left, top = low.long().unbind(-1)
     columns = [(left + right).clamp(0, width - 1) for right in (0, 1)]
@@ -85,4 +89,5 @@ def look_up(triangles: Triangles, view: View, factor: int) -> Lookup:
         shares,
         hit,
         (view.camera.height, view.camera.width, factor),
+        drawn,
     )

@@ -1,6 +1,7 @@
 """Colours of a surface from photos: first as means over what sees a place, then by optimisation.
 
 Both go through the rasterizer that draws the result, so that visibility needs no rule of its own.
+While colours are optimised, photos move the vertices, too.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from splatkit.core import Event, Progress, Triangles
 from splatkit.mesh.clean import edges_of
 from splatkit.mesh.kept import Kept
 from splatkit.mesh.lookup import look_up
+from splatkit.mesh.moving import MovedVertices
 from splatkit.render import get_backend, render_triangles
+from splatkit.render.edges import render_with_edges, with_smooth_edges
 from splatkit.train.chance import PhotoOrder
 from splatkit.train.photos import View
 
 RATE = 0.02
 """Of Adam on colours 0..1."""
 SSIM_WEIGHT = 0.2
+MOVED_UNTIL = 0.8
+"""Share of the steps from which on vertices stay, and colours alone are optimised."""
 _BETAS = 0.9, 0.99
 STAGE = "paint"
 
@@ -32,19 +37,21 @@ def painted(
     background: Tensor,
     *,
     steps: int,
+    still: int | None = None,
     supersample: int = 1,
     seed: int = 0,
     in_time: Callable[[], bool] = lambda: True,
     kept: Kept | None = None,
 ) -> Generator[Event, None, Triangles]:
-    """Give solid triangles the colours of photos.
+    """Give solid triangles the colours of photos, and move them to where these say they are.
 
     Args:
         triangles: with a texture (of any content) or to get vertex colours.
         views: photos and cameras.
         background: [3] sRGB behind the triangles.
         steps: of optimisation, one photo each.
-        supersample: as the result will be drawn.
+        still: so many faces, the last ones, are not moved; None: none of them are.
+        supersample: as the result will be drawn; 1 where vertices are moved.
         seed: of the order of photos.
         in_time: whether there is time for another step.
         kept: where the colours are kept from time to time, and taken up if they are there.
@@ -56,24 +63,37 @@ def painted(
     else:
         start = triangles if before else (yield from _averaged_vertices(triangles, views))
         drawing = _VertexDrawing(start, background, supersample)
+    moved = None if still is None else MovedVertices(start, still)
     begin = 0
     if before is not None:
         begin, drawing.colors = int(before["step"]), before["colors"].float()
+        if moved is not None:
+            moved.offsets = before["offsets"]
     moments = torch.zeros_like(drawing.colors), torch.zeros_like(drawing.colors)
     order = PhotoOrder(len(views), seed)
     for step in range(begin, steps):
         if not in_time():
             break
-        view = views[order.at(step)]
+        view, share = views[order.at(step)], step / steps
+        leaves: list[Tensor] = []
+        if moved is not None and share < MOVED_UNTIL:
+            leaf, drawing.vertices = moved.leaf()
+            leaves.append(leaf)
         rows, colors, rgb = drawing.draw(view)
         loss = photo_loss(rgb, view)
-        (gradient,) = torch.autograd.grad(loss, colors)
-        rate = RATE * 0.05 ** (step / steps)
+        gradient, *others = torch.autograd.grad(loss, [colors, *leaves])
+        rate = RATE * 0.05**share
         _descend(drawing.colors, moments, rows, gradient, rate, step - begin + 1)
+        if moved is not None:
+            for other in others:
+                moved.descend(other, share)
+            drawing.vertices = moved.vertices()
         yield Progress("Painting", step + 1, steps, f"loss {loss.item():.4f}")
         if kept is not None and kept.due():
             # Colours alone, at half the precision: a texture's moments are large and soon found.
             told = {"step": torch.tensor(step + 1), "colors": drawing.colors.half()}
+            if moved is not None:
+                told["offsets"] = moved.offsets
             kept.save(STAGE, told)
     return drawing.painted()
 
@@ -85,18 +105,24 @@ class _TexelDrawing:
         assert triangles.texture is not None
         self._triangles, self._background, self._factor = triangles, background, supersample
         self.colors = triangles.texture.reshape(-1, 3).clone()
+        self.vertices = triangles.vertices
 
     def draw(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
         """The rows of ``colors`` that a view shows, a leaf of them, and the picture made of it."""
-        lookup = look_up(self._triangles, view, self._factor)
+        triangles = replace(self._triangles, vertices=self.vertices)
+        lookup = look_up(triangles, view, self._factor)
         leaf = self.colors[lookup.texels].requires_grad_()
-        return lookup.texels, leaf, lookup.picture(leaf, self._background)
+        rgb = lookup.picture(leaf, self._background)
+        if self.vertices.requires_grad:
+            rgb = with_smooth_edges(rgb, lookup.drawn, triangles, view.camera)
+        return lookup.texels, leaf, rgb
 
     def painted(self) -> Triangles:
         """The triangles with these colours."""
         texture = self._triangles.texture
         assert texture is not None
-        return replace(self._triangles, texture=self.colors.view(texture.shape))
+        painted = self.colors.view(texture.shape)
+        return replace(self._triangles, vertices=self.vertices, texture=painted)
 
 
 class _VertexDrawing:
@@ -106,23 +132,25 @@ class _VertexDrawing:
         self._triangles, self._background, self._factor = triangles, background, supersample
         blank = torch.zeros_like(triangles.vertices)
         self.colors = blank if triangles.colors is None else triangles.colors.clone()
+        self.vertices = triangles.vertices
         self._all = torch.arange(len(self.colors))
 
     def draw(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
         """See above."""
         leaf = self.colors.clone().requires_grad_()
-        drawn = render_triangles(
-            replace(self._triangles, colors=leaf),
-            view.camera,
-            background=self._background,
-            supersample=self._factor,
-        )
+        triangles = replace(self._triangles, vertices=self.vertices, colors=leaf)
+        if self.vertices.requires_grad:
+            drawn = render_with_edges(triangles, view.camera, background=self._background)
+        else:
+            drawn = render_triangles(
+                triangles, view.camera, background=self._background, supersample=self._factor
+            )
         assert drawn.rgb is not None
         return self._all, leaf, drawn.rgb
 
     def painted(self) -> Triangles:
         """The triangles with these colours."""
-        return replace(self._triangles, colors=self.colors)
+        return replace(self._triangles, vertices=self.vertices, colors=self.colors)
 
 
 def _descend(

@@ -226,8 +226,8 @@ def _surface(
         found = {"vertices": bare.vertices, "faces": bare.faces}
         kept.save("shape", found | {"sky_vertices": sky.vertices, "sky_faces": sky.faces})
     whole = joined(bare, sky)
-    made = yield from _colored(job, whole, options.texels, effort.paint_steps, kept)
-    return made, len(sky), (yield from _levels(job, bare))
+    made = yield from _colored(job, whole, options.texels, effort.paint_steps, len(sky), kept)
+    return made, len(sky), (yield from _levels(job, welded(parted(made, len(sky))[0])))
 
 
 def _levels(job: _Job, bare: Triangles) -> Generator[Event, None, list[Triangles]]:
@@ -237,15 +237,17 @@ def _levels(job: _Job, bare: Triangles) -> Generator[Event, None, list[Triangles
     for level, share in enumerate(job.options.lods, 1):
         coarse = manifold(decimated(bare, max(4, round(share * len(bare))), job.warp))
         side = max(64, job.options.texels >> level)
-        levels.append((yield from _colored(job, coarse, side, effort.paint_steps // 2)))
+        levels.append((yield from _colored(job, coarse, side, effort.paint_steps // 2, 0)))
     return levels
 
 
 def _colored(
-    job: _Job, bare: Triangles, side: int, steps: int, kept: Kept | None = None
+    job: _Job, bare: Triangles, side: int, steps: int, still: int, kept: Kept | None = None
 ) -> Generator[Event, None, Triangles]:
-    """Colours from photos until nine tenths of the time are over."""
+    """Colours from photos, and all but the last faces, so many, moved, until nine tenths of the
+    time are over."""
     options = job.options
+    between = yield from _between(job)
     if kept is not None and (charts := kept.load("charts")) is not None:
         bare = Triangles(**charts)
     elif options.colors != "vertex":
@@ -261,12 +263,22 @@ def _colored(
     return (
         yield from painted(
             bare,
-            job.views,
+            job.views + between,
             job.background,
             steps=steps,
+            still=still,
             seed=options.seed,
             in_time=lambda: time.monotonic() < deadline,
             kept=kept,
+        )
+    )
+
+
+def _between(job: _Job) -> Generator[Event, None, list[View]]:
+    """What the Gaussians show from between the photos, where these are few."""
+    return (
+        yield from pictures_between(
+            job.gaussians, job.views, job.background, open_=job.open, backend=job.options.backend
         )
     )
 
@@ -287,9 +299,7 @@ def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
         )
         names = ("vertices", "faces", "colors", "opacities")
         kept.save("seeds", {name: getattr(seeds, name) for name in names})
-    between = yield from pictures_between(
-        job.gaussians, job.views, job.background, open_=job.open, backend=options.backend
-    )
+    between = yield from _between(job)
     began = time.monotonic()
     room = job.start + TIME_SHARE * options.seconds - began
     if room <= 0:

@@ -49,10 +49,24 @@ def render_with_edges(
     wanted = ("depth", *outputs)
     drawn = render_triangles(triangles, camera, background=background, outputs=wanted)
     assert drawn.rgb is not None
+    return replace(drawn, rgb=with_smooth_edges(drawn.rgb, drawn, triangles, camera))
+
+
+def with_smooth_edges(
+    rgb: Tensor, drawn: RenderedTriangles, triangles: Triangles, camera: Cameras
+) -> Tensor:
+    """A picture of solid triangles with smooth edges.
+
+    Args:
+        rgb: [1,H,W,3] its colours, one sample a pixel.
+        drawn: the ids and depth of that.
+        triangles: what was drawn; the places of edges give gradients to its vertices.
+        camera: batch of one.
+    """
     assert drawn.depth is not None
-    rgb, ids = drawn.rgb[0], drawn.ids[0].long()
+    ids = drawn.ids[0].long()
     depth = torch.where(ids >= 0, drawn.depth[0].detach(), torch.inf)
-    width = rgb.shape[1]
+    width = ids.shape[1]
     colors = rgb.reshape(-1, 3)
     pixels = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
     total = colors
@@ -69,7 +83,7 @@ def render_with_edges(
         step = colors[outer] - colors[inner]
         total = total.index_add(0, inner, (0.5 - t).clamp_min(0) * step)
         total = total.index_add(0, outer, (0.5 - t).clamp_max(0) * step)
-    return replace(drawn, rgb=total.view(drawn.rgb.shape))
+    return total.view(rgb.shape)
 
 
 def _crossings(

@@ -1,5 +1,6 @@
 """Surfaces take the colours of photos, at vertices and in a texture."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,14 @@ import torch
 from splatkit.core import Triangles, drain
 from splatkit.core.sheets import sheet_count
 from splatkit.io import mesh_glb
+from splatkit.mesh.clean import welded
 from splatkit.mesh.lookup import look_up
 from splatkit.mesh.paint import painted
+from splatkit.mesh.warp import Warp
 from splatkit.render import render_triangles
 from splatkit.train.metrics import psnr
-from tests.mesh.ball import ball, photos
+from splatkit.train.photos import View
+from tests.mesh.ball import ball, cameras, photos
 
 BLACK = torch.zeros(3)
 
@@ -111,3 +115,68 @@ def test_time_can_run_out() -> None:
     done = drain(painted(mesh, photos(), BLACK, steps=1000, in_time=in_time))
     assert done.colors is not None
     assert len(asked) == 3
+
+
+def dented() -> Triangles:
+    """The ball with bumps and dents of a tenth of its radius, its faces twice: the second time far
+    outside."""
+    places, faces = ball().vertices, ball().faces
+    bumps = 1 + 0.1 * torch.sin(4 * places[:, :1]) * torch.cos(4 * places[:, 1:2])
+    return Triangles(
+        torch.cat((places * bumps, 8 * places)), torch.cat((faces, faces + len(places)))
+    )
+
+
+@pytest.mark.parametrize("textured", [False, True])
+def test_photos_move_a_surface_to_where_they_see_it(textured: bool) -> None:
+    places, faces, count = ball().vertices, ball().faces, len(ball().faces)
+    # Waves of colour, so that photos tell where on the ball they look.
+    truth = Triangles(places, faces, colors=0.5 + 0.4 * torch.sin(6 * places))
+    large = cameras().resized(128, 96)
+    pictures = render_triangles(truth, large, supersample=2).rgb
+    assert pictures is not None
+    seen = (pictures * 255).round().byte()
+    views = [View(str(i), large[i : i + 1], seen[i : i + 1]) for i in range(len(large))]
+    mesh = dented()
+    if textured:
+        pytest.importorskip("xatlas", reason="needs the extra mesh")
+        from splatkit.mesh.atlas import unwrapped
+
+        mesh = unwrapped(mesh, 512)
+
+    def wrong(triangles: Triangles) -> float:
+        return float((triangles.corners[:count].norm(dim=-1) - 1).abs().mean())
+
+    def seen_wrong(triangles: Triangles) -> float:
+        drawn = render_triangles(triangles.selected(torch.arange(count)), large, supersample=2).rgb
+        assert drawn is not None
+        return float((drawn - seen / 255).square().mean())
+
+    moved = drain(painted(mesh, views, BLACK, steps=60, still=count))
+    stays = drain(painted(mesh, views, BLACK, steps=60))
+    assert torch.equal(stays.vertices, mesh.vertices)
+    assert torch.equal(moved.corners[count:], mesh.corners[count:])
+    if textured:
+        assert len(welded(moved).vertices) == 2 * len(places), "seams stay closed"
+    assert wrong(moved) < 0.8 * wrong(mesh)
+    assert seen_wrong(moved) < 0.4 * seen_wrong(stays)
+
+
+def test_what_is_far_gets_few_texels() -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    from splatkit.mesh.atlas import unwrapped
+
+    mesh, count = dented(), len(ball().faces)
+
+    def far_share(warp: Warp | None) -> float:
+        made = unwrapped(mesh, 128, warp)
+        assert made.uvs is not None
+        a, b, c = made.uvs[made.faces.long()].unbind(1)
+        areas = ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).abs()
+        return float(areas[count:].sum() / areas.sum())
+
+    assert far_share(None) > 0.95
+    # A shell of eight times the radius has the warped radius 1 + ln 8.
+    around = Warp(torch.zeros(3), 1.1)
+    expected = 1 / (1 + (1.1 * (1 + math.log(8 / 1.1))) ** -2)
+    assert far_share(around) == pytest.approx(expected, abs=0.1)
