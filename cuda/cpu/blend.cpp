@@ -108,7 +108,7 @@ void blend_tile_of(const BlendPass &pass, int tile) {
   // With gradients a block's sums are many: they are fetched once for all its pairs of a large
   // batch. Without them pairs wait less for one another in the order of splats.
   constexpr bool sorted = beside == Beside::gradient;
-  constexpr int SPLATS = sorted ? 256 : 32, ENOUGH_ITEMS = sorted ? 1024 : 64;
+  constexpr int SPLATS = sorted ? 256 : FEW_SPLATS, ENOUGH_ITEMS = sorted ? 1024 : FEW_ITEMS;
   Batch<SPLATS, ENOUGH_ITEMS> batch;
   [[maybe_unused]] uint16_t order[sorted ? batch.MAX_ITEMS : 1];
   alignas(64) float sums[D * BLOCKS * L];

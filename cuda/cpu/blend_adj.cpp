@@ -16,7 +16,7 @@ void blend_adj_tile_of(const BlendPass &pass, int tile) {
   const Bins &bins = *pass.bins;
   const TilePlace t = tile_place(bins, tile);
   TilePixels pixels(t);
-  Batch<32, 64> batch;
+  Batch<FEW_SPLATS, FEW_ITEMS> batch;
   alignas(64) float rest[BLOCKS * L], v_values[D * BLOCKS * L];
   [[maybe_unused]] alignas(64) float scores[scored ? BLOCKS * L : 1];
   for (int i = 0; i < BLOCKS * L; i += L) {

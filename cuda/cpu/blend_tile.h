@@ -115,6 +115,9 @@ struct TilePixels {
   static SK_INLINE vfloat never() { return bitcast_float(vint(0x7f800000)); }
 };
 
+// Of a batch whose pairs are gone through in the order of splats.
+constexpr int FEW_SPLATS = 32, FEW_ITEMS = 64;
+
 // Consecutive splats of a tile, at most SPLATS, and all (splat, block) pairs of theirs with a pixel
 // in it that the splat may be blended on: first listed by boxes, then thinned out by evaluate().
 // Listed at once, before any is blended: the processor then runs through long plain lists rather

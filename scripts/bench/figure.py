@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from splatkit.core import UsageError
 
 
 def figure(
@@ -21,6 +24,20 @@ def figure(
     """
     passed = value is not None and (goal is None or sign * value >= sign * goal)
     return {"id": name, "value": value, "unit": unit, "goal": goal, "pass": passed, "how": how}
+
+
+def figures_of(
+    parts: Mapping[str, Callable[[], list[dict[str, Any]]]], only: str
+) -> list[dict[str, Any]]:
+    """Figures of the parts whose name contains ``only``.
+
+    Raises:
+        UsageError: none does.
+    """
+    chosen = [part for name, part in parts.items() if only in name]
+    if not chosen:
+        raise UsageError(f"--only: expected a part of {', '.join(parts)}, got {only!r}")
+    return [line for part in chosen for line in part()]
 
 
 def print_figures(figures: list[dict[str, Any]], machine: str, as_json: bool) -> None:

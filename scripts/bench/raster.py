@@ -25,7 +25,8 @@ from machine import Machine, measure_machine
 from splatkit import _native
 from splatkit.core import Cameras, Gaussians
 from splatkit.io import read_gaussians
-from splatkit.render.backends._cpu_ops import draw, draw_adj
+from splatkit.render.backends._cpu_ops import draw, draw_adj, projection_settings
+from splatkit.render.backends.base import ProjectOptions
 from splatkit.render.screen import BlendRequest, ScreenSplats
 
 GOALS = {
@@ -97,10 +98,9 @@ class View:
     def __init__(self, gaussians: Gaussians, camera: Cameras) -> None:
         self.camera = camera
         self.parameters = [t.detach().contiguous() for t in gaussians.parameters().values()]
-        degree = gaussians.sh_degree
         size = (camera.width, camera.height)
         self.given = (*self.parameters, camera.viewmats, camera.Ks)
-        self.settings = (*size, degree, 0.3, 0.01, (0.0, 0.0), gaussians.antialiased)
+        self.settings = projection_settings(gaussians, camera, ProjectOptions())
         self.staged, self.blending = _native.Projection(), _native.Blending()
         self.background = torch.zeros(1, 3)
         count = _native.project(self.staged, *self.given, *self.settings)

@@ -34,6 +34,8 @@ LONG_SIDE = "640"
 POSE_GOAL, DEPTH_GOAL = 0.003, 0.02
 EXACT_POSES = ("--preset", "draft", "--resize", LONG_SIDE)
 """Fixed steps, which two quiet cores do in less than ten minutes; results do not hang on load."""
+ONE_COLOR, SURFACE = "-one-color", "-surface"
+"""Ends of the names of trainings without harmonics, and with ``--surface``."""
 SHORT_SECONDS, RUNS_OF_SHORT = 150.0, 3
 """What else a machine does for some seconds decides about the forecasts of a short run: it runs so
 often, and the median counts."""

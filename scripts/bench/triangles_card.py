@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from figure import figure
+from figure import figure, figures_of
 from formats_card import suite_figures
 from geometry import surface_errors
 from mesh_fps import Options as FpsOptions
 from mesh_fps import fps_figures
-from train import SAMPLE, train_once
+from train import ONE_COLOR, SAMPLE, SURFACE, train_once
 from triangle_speed import Options as SpeedOptions
 from triangle_speed import speed_figures
 
@@ -26,8 +26,8 @@ from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.pipeline import LEAST_REIMPORT_PSNR, MeshMade, make_mesh, read_surface
 from splatkit.train.run_folder import RunFolder
 
-ONE_COLOR = "-one-color"
-"""End of the name of a training without harmonics."""
+REAL = tuple(f"{name}{end}" for name in ("fox", "kitchen", "llff_fern", "banana")
+             for end in ("", SURFACE))  # fmt: skip
 BEHIND = {"surface": 4.0, "splats": 2.0}
 """dB that a product may lie behind Gaussians of one colour for all directions, trained on the same
 photos with the same settings."""
@@ -39,25 +39,27 @@ def triangles_figures(runs: Path, scene: Path | None, only: str = "") -> list[di
     """Figures of the parts whose name contains ``only``.
 
     Args:
-        runs: folder of trainings on photos; each makes a part "NAME surface" and "NAME splats".
+        runs: folder of trainings; each set of ``REAL`` in it makes a part "NAME surface" and one
+            "NAME splats".
         scene: a run of the sample, for its true mesh; when None ``sample`` in that folder, trained
             if it is not there.
         only: part of a name; the others are sample, programs, frames and op.
+
+    Raises:
+        UsageError: no part has such a name.
     """
-    sample = scene or runs / "sample"
     parts: dict[str, Callable[[], list[dict[str, Any]]]] = {}
-    trained = [p.parents[1] for p in sorted(runs.glob("*/exports/scene.ply"))]
-    for run in trained:
-        if run != sample and not run.name.endswith(ONE_COLOR):
+    for name in REAL:
+        if RunFolder(runs / name).ply.is_file():
             for mode in BEHIND:
-                parts[f"{run.name} {mode}"] = partial(_product, run, mode)
+                parts[f"{name} {mode}"] = partial(_product, runs / name, mode)
     parts |= {
-        "sample": lambda: _shape_figures(sample),
+        "sample": lambda: _shape_figures(runs, scene),
         "programs": _program_figures,
-        "frames": lambda: _frame_figures(trained),
+        "frames": lambda: _frame_figures(runs),
         "op": _op_figures,
     }
-    return [line for name, part in parts.items() if only in name for line in part()]
+    return figures_of(parts, only)
 
 
 def _made(run: Path, mode: str, **shape: int) -> tuple[MeshMade, str]:
@@ -69,11 +71,12 @@ def _made(run: Path, mode: str, **shape: int) -> tuple[MeshMade, str]:
 
 
 def _one_color(run: Path) -> float:
-    """Held-out PSNR of Gaussians without harmonics, trained as a run was."""
+    """Held-out PSNR of Gaussians without harmonics, trained with a run's preset, size and steps."""
     out = run.with_name(f"{run.name}{ONE_COLOR}")
     if not RunFolder(out).stats.is_file():
         told = read_json(RunFolder(run).config)
-        words = ["train", run, "-o", out, "--sh-degree", "0", "--iterations", told["iterations"]]
+        steps = read_json(RunFolder(run).stats)["iterations"]
+        words = ["train", run, "-o", out, "--sh-degree", "0", "--iterations", steps]
         for name in ("preset", "resize"):
             words += [] if told[name] is None else [f"--{name}", told[name]]
         command = [sys.executable, "-m", "splatkit", *map(str, words)]
@@ -99,10 +102,14 @@ def _product(run: Path, mode: str) -> list[dict[str, Any]]:
     ]
 
 
-def _shape_figures(run: Path) -> list[dict[str, Any]]:
+def _shape_figures(runs: Path, scene: Path | None) -> list[dict[str, Any]]:
     """How near the surface of the sample comes to the true mesh, and what physics gets."""
-    if not RunFolder(run).ply.is_file():
-        train_once(run.name, SAMPLE / "photos", ("--preset", "draft"), run.parent)
+    run = scene or runs / f"sample{SURFACE}"
+    if scene is None:
+        words = ("--preset", "draft", "--surface")
+        told = train_once(run.name, SAMPLE / "photos", words, runs)
+        if "error" in told:
+            return [figure("surface Chamfer", None, "% of diagonal", 0.5, told["error"], -1)]
     made, how = _made(run, "surface", collision=5000, convex=32)
     truth = SAMPLE / "truth"
     errors = surface_errors(read_surface(made.path)[0], load_scene(RunFolder(run).scene), truth)
@@ -136,9 +143,9 @@ def _program_figures() -> list[dict[str, Any]]:
     return figures + suite_figures("gltf-validator", (*folders, "-m", "long", "-k", "khronos"))
 
 
-def _frame_figures(runs: list[Path]) -> list[dict[str, Any]]:
+def _frame_figures(runs: Path) -> list[dict[str, Any]]:
     """Frames a second of the meshes that runs have."""
-    files = [(run, run / "mesh" / f"{mode}.glb") for run in runs for mode in BEHIND]
+    files = [(file.parents[1], file) for mode in BEHIND for file in runs.glob(f"*/mesh/{mode}.glb")]
     return [
         line for run, file in files if file.is_file() for line in fps_figures(FpsOptions(run, file))
     ]

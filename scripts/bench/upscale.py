@@ -11,13 +11,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from figure import figure
+from figure import figure, figures_of
 from torch import Tensor
+from train import ONE_COLOR
 
 from splatkit import _native
 from splatkit.core import Cameras, Gaussians, SplatkitError, drain
@@ -48,13 +50,15 @@ def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
     """Figures of the parts whose name contains ``only``: quality, rest, photos, networks, speed.
 
     Args:
-        runs: folder of trainings; the first three count.
+        runs: folder of trainings; the first three with harmonics count.
         only: part of a name.
 
     Raises:
         SplatkitError: fewer than three scenes are there.
+        UsageError: no part has such a name.
     """
-    folders = sorted(f.parents[1] for f in runs.glob("*/exports/scene.ply"))
+    found = sorted(f.parents[1] for f in runs.glob("*/exports/scene.ply"))
+    folders = [folder for folder in found if not folder.name.endswith(ONE_COLOR)]
     if len(folders) < SCENES:
         raise SplatkitError(
             f"{runs}: expected {SCENES} run folders or more, found {len(folders)}; make them with: "
@@ -68,7 +72,7 @@ def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
         "networks": lambda _: _network_figures(),
         "speed": _speed_figures,
     }
-    return [line for name, part in parts.items() if only in name for line in part(scenes)]
+    return figures_of({name: partial(part, scenes) for name, part in parts.items()}, only)
 
 
 def _quality_figures(scenes: list[OpenScene]) -> list[dict[str, Any]]:
@@ -208,20 +212,20 @@ def _against_photos(scene: OpenScene) -> list[dict[str, Any]]:
                 f"{scene.name} 2x {names.get(name, name)} against photos, {size}",
                 statistics.fmean(found) - plain,
                 "dB",
-                goals[name] if size == "1080p" or name == "fitted" else None,
+                goals[name] if size == "1080p" else None,
                 f"{len(views)} held-out photos; the plain render has {plain:.2f} dB",
             )
         )
     if not told["kept"]:
         tried = told["psnr"]
         why = f"not kept: {tried['trained']:.2f} dB on held-out pieces, {tried['start']:.2f} before"
-        name = f"{scene.name} 2x {names['fitted']} against photos"
+        name = f"{scene.name} 2x {names['fitted']} against photos, 1080p"
         lines.append(figure(name, None, "dB", goals["fitted"], why))
     return lines
 
 
 def _enlarged(picture: Tensor, camera: Cameras) -> Tensor:
-    """[H,W,3] a picture as large as a camera's."""
+    """[H,W,k] a picture as large as a camera's."""
     planes = picture.float().permute(2, 0, 1)[None]
     size = camera.height, camera.width
     large = torch.nn.functional.interpolate(planes, size, mode="bicubic", align_corners=False)
@@ -241,7 +245,8 @@ def _times(gaussians: Gaussians, camera: Cameras) -> dict[float, dict[str, float
             request = BlendRequest(gradient=ratio > 1)
             marks = [time.thread_time()]
             with torch.no_grad():
-                options = ProjectOptions(eps2d=view.eps2d, frame=view.frame)
+                frame = None if ratio == 1 else view.frame
+                options = ProjectOptions(eps2d=view.eps2d, frame=frame)
                 splats = project(gaussians, seen, options)
             marks.append(time.thread_time())
             given = (splats.records, splats.gaussian_ids, splats.camera_ids)

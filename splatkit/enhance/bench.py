@@ -148,11 +148,11 @@ class Subject:
         self.gaussians, self.background, self.backend = gaussians, background, backend
         self._network = network
 
-    def plain(self, camera: Cameras) -> Tensor:
+    def plain(self, camera: Cameras, **options: Any) -> Tensor:
         """[H,W,3]"""
         with torch.no_grad():
             looks = {"background": self.background, "backend": self.backend}
-            return render(self.gaussians, camera, **looks).rgb[0]
+            return render(self.gaussians, camera, **looks, **options).rgb[0]
 
     def upscaled(self, mode: str, ratio: float) -> Any:
         """A function that makes one picture after the other."""
@@ -160,7 +160,7 @@ class Subject:
 
             def usual(camera: Cameras) -> Tensor:
                 view = small_view(camera, ratio)
-                small = self.plain(view.camera)
+                small = self.plain(view.camera, frame=view.frame)
                 return bicubic(small, view.placing, camera.width, camera.height)
 
             return usual

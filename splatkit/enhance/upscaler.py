@@ -175,6 +175,7 @@ class Upscaler:
                 view.camera,
                 features=features,
                 eps2d=view.eps2d,
+                frame=view.frame,
                 near=near,
                 backend=self._backend,
             )

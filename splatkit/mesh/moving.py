@@ -1,8 +1,9 @@
 """The vertices of a surface, moved by photos.
 
-A vertex moves in lengths of its own edges, and together with those around it: gradients are
-averaged along edges before they are descended on, as preconditioning with the inverse of a
-Laplacian does it (Nicolet et al. 2021), so that the surface stays smooth where photos say little.
+A vertex moves in lengths of its own edges, and somewhat together with those around it: gradients
+are averaged along edges before they are descended on. More of that, as preconditioning with the
+inverse of a Laplacian does it (Nicolet et al. 2021), keeps surfaces smoother and farther from the
+photos.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ class MovedVertices:
 
     Args:
         triangles: a surface; vertices at one place move as one.
-        still: its last faces, so many, stay where they are.
+        count: of its faces, the first ones, that move; the others keep their corners.
     """
 
-    def __init__(self, triangles: Triangles, still: int) -> None:
+    def __init__(self, triangles: Triangles, count: int) -> None:
         self._start, self._same = triangles.vertices.unique(dim=0, return_inverse=True)
         faces = self._same[triangles.faces.long()]
         ends, _, _ = edges_of(faces)
@@ -38,7 +39,7 @@ class MovedVertices:
         lengths = (self._start[self._ends[:, 0]] - self._start[self._ends[:, 1]]).norm(dim=-1)
         self._size = torch.zeros_like(self._count).index_add_(0, self._ends[:, 0], lengths[:, None])
         self._size /= self._count.clamp_min(1)
-        self._size[faces[len(faces) - still :]] = 0
+        self._size[faces[count:]] = 0
         self.offsets = torch.zeros_like(self._start)
         """[U,3] how far the places went, in lengths of edges."""
         self._moments = torch.zeros_like(self._start), torch.zeros_like(self._count)

@@ -23,7 +23,7 @@ class MeshPreset:
     texture_side: int
     """Texels a side of the texture."""
     paint_steps: int
-    """Of optimising a surface's colours, one photo each."""
+    """Of optimising a surface's colours and places, one photo each."""
     splats: int
     """Triangle splats, where ``--triangles`` says nothing."""
     splat_steps: int

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from splatkit.core import Event, Progress, Triangles
+from splatkit.core import Event, Progress, Triangles, UsageError
 from splatkit.mesh.clean import edges_of
 from splatkit.mesh.kept import Kept
 from splatkit.mesh.lookup import look_up
@@ -37,7 +37,7 @@ def painted(
     background: Tensor,
     *,
     steps: int,
-    still: int | None = None,
+    moved: int = 0,
     supersample: int = 1,
     seed: int = 0,
     in_time: Callable[[], bool] = lambda: True,
@@ -50,12 +50,17 @@ def painted(
         views: photos and cameras.
         background: [3] sRGB behind the triangles.
         steps: of optimisation, one photo each.
-        still: so many faces, the last ones, are not moved; None: none of them are.
-        supersample: as the result will be drawn; 1 where vertices are moved.
+        moved: so many faces, the first ones, photos may move.
+        supersample: as the result will be drawn; 1 where faces are moved.
         seed: of the order of photos.
         in_time: whether there is time for another step.
-        kept: where the colours are kept from time to time, and taken up if they are there.
+        kept: where colours and places are kept from time to time, and taken up if they are there.
+
+    Raises:
+        UsageError: faces are to be moved, and drawn with more than one sample a pixel.
     """
+    if moved and supersample != 1:
+        raise UsageError(f"supersample: expected 1 where faces are moved, got {supersample}")
     before = None if kept is None else kept.load(STAGE)
     if triangles.texture is not None:
         start = triangles if before else (yield from _averaged_texels(triangles, views))
@@ -63,12 +68,13 @@ def painted(
     else:
         start = triangles if before else (yield from _averaged_vertices(triangles, views))
         drawing = _VertexDrawing(start, background, supersample)
-    moved = None if still is None else MovedVertices(start, still)
+    places = MovedVertices(start, moved) if moved else None
     begin = 0
     if before is not None:
         begin, drawing.colors = int(before["step"]), before["colors"].float()
-        if moved is not None:
-            moved.offsets = before["offsets"]
+        if places is not None:
+            places.offsets = before["offsets"]
+            drawing.vertices = places.vertices()
     moments = torch.zeros_like(drawing.colors), torch.zeros_like(drawing.colors)
     order = PhotoOrder(len(views), seed)
     for step in range(begin, steps):
@@ -76,24 +82,25 @@ def painted(
             break
         view, share = views[order.at(step)], step / steps
         leaves: list[Tensor] = []
-        if moved is not None and share < MOVED_UNTIL:
-            leaf, drawing.vertices = moved.leaf()
+        if places is not None and share < MOVED_UNTIL:
+            leaf, drawing.vertices = places.leaf()
             leaves.append(leaf)
         rows, colors, rgb = drawing.draw(view)
         loss = photo_loss(rgb, view)
         gradient, *others = torch.autograd.grad(loss, [colors, *leaves])
         rate = RATE * 0.05**share
         _descend(drawing.colors, moments, rows, gradient, rate, step - begin + 1)
-        if moved is not None:
-            for other in others:
-                moved.descend(other, share)
-            drawing.vertices = moved.vertices()
+        for other in others:
+            assert places is not None
+            places.descend(other, share)
+            drawing.vertices = places.vertices()
         yield Progress("Painting", step + 1, steps, f"loss {loss.item():.4f}")
         if kept is not None and kept.due():
-            # Colours alone, at half the precision: a texture's moments are large and soon found.
+            # No moments, and colours at half the precision: a texture is large, and these are soon
+            # found.
             told = {"step": torch.tensor(step + 1), "colors": drawing.colors.half()}
-            if moved is not None:
-                told["offsets"] = moved.offsets
+            if places is not None:
+                told["offsets"] = places.offsets
             kept.save(STAGE, told)
     return drawing.painted()
 

@@ -143,7 +143,8 @@ def make_levels(
         UsageError, SplatkitError: as ``make_mesh``, or the surface cannot be read.
     """
     job, held_out = yield from _begun(Path(run), options, time.monotonic())
-    levels = yield from _levels(job, welded(read_surface(surface)[0]))
+    views = job.views + (yield from _between(job))
+    levels = yield from _levels(job, views, welded(read_surface(surface)[0]))
     return _write_levels(levels, surface, options, held_out or job.views, job.background)
 
 
@@ -226,28 +227,39 @@ def _surface(
         found = {"vertices": bare.vertices, "faces": bare.faces}
         kept.save("shape", found | {"sky_vertices": sky.vertices, "sky_faces": sky.faces})
     whole = joined(bare, sky)
-    made = yield from _colored(job, whole, options.texels, effort.paint_steps, len(sky), kept)
-    return made, len(sky), (yield from _levels(job, welded(parted(made, len(sky))[0])))
+    views = job.views + (yield from _between(job))
+    made = yield from _colored(
+        job, views, whole, options.texels, effort.paint_steps, len(bare), kept
+    )
+    solid = welded(parted(made, len(sky))[0])
+    return made, len(sky), (yield from _levels(job, views, solid))
 
 
-def _levels(job: _Job, bare: Triangles) -> Generator[Event, None, list[Triangles]]:
+def _levels(
+    job: _Job, views: list[View], bare: Triangles
+) -> Generator[Event, None, list[Triangles]]:
     """The levels of detail of a surface without colours, with colours of their own."""
     effort = job.options.effort
     levels = []
     for level, share in enumerate(job.options.lods, 1):
         coarse = manifold(decimated(bare, max(4, round(share * len(bare))), job.warp))
         side = max(64, job.options.texels >> level)
-        levels.append((yield from _colored(job, coarse, side, effort.paint_steps // 2, 0)))
+        steps = effort.paint_steps // 2
+        levels.append((yield from _colored(job, views, coarse, side, steps, len(coarse))))
     return levels
 
 
 def _colored(
-    job: _Job, bare: Triangles, side: int, steps: int, still: int, kept: Kept | None = None
+    job: _Job,
+    views: list[View],
+    bare: Triangles,
+    side: int,
+    steps: int,
+    moved: int,
+    kept: Kept | None = None,
 ) -> Generator[Event, None, Triangles]:
-    """Colours from photos, and all but the last faces, so many, moved, until nine tenths of the
-    time are over."""
+    """Colours from views, and so many first faces moved, until nine tenths of the time are over."""
     options = job.options
-    between = yield from _between(job)
     if kept is not None and (charts := kept.load("charts")) is not None:
         bare = Triangles(**charts)
     elif options.colors != "vertex":
@@ -263,10 +275,10 @@ def _colored(
     return (
         yield from painted(
             bare,
-            job.views + between,
+            views,
             job.background,
             steps=steps,
-            still=still,
+            moved=moved,
             seed=options.seed,
             in_time=lambda: time.monotonic() < deadline,
             kept=kept,
@@ -299,7 +311,7 @@ def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
         )
         names = ("vertices", "faces", "colors", "opacities")
         kept.save("seeds", {name: getattr(seeds, name) for name in names})
-    between = yield from _between(job)
+    views = job.views + (yield from _between(job))
     began = time.monotonic()
     room = job.start + TIME_SHARE * options.seconds - began
     if room <= 0:
@@ -312,7 +324,7 @@ def _splats(job: _Job, kept: Kept) -> Generator[Event, None, Triangles]:
     return (
         yield from fitted(
             seeds,
-            job.views + between,
+            views,
             job.background,
             steps=options.effort.splat_steps,
             count=options.count,

@@ -1,11 +1,13 @@
 """Accumulation over frames: rest, motion, and what must be forgotten."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from splatkit.core import Cameras, Gaussians
 from splatkit.enhance.options import UpscaleOptions
-from splatkit.enhance.small import render_small, small_view
+from splatkit.enhance.small import MARGIN, render_small, small_view
 from splatkit.enhance.temporal import (
     PHASES,
     Past,
@@ -39,6 +41,33 @@ def test_at_rest_the_plain_render_is_reached(
     native = picture(gaussians, camera)
     for frame in shown[frames - 1 :]:
         assert (frame.rgb - native).abs().max() <= 1 / 255
+
+
+@pytest.mark.parametrize("ratio", [2, 3])
+def test_shifted_small_pictures_are_the_pixels_of_the_large_one(
+    ratio: int, gaussians: Gaussians
+) -> None:
+    # Close to the wall, with a wide lens: large splats reach into the picture from outside it.
+    large, camera = replace(gaussians, log_scales=gaussians.log_scales + 1.2), camera_at(0.2)
+    camera.Ks[:, :2, :2] *= 0.4
+    camera.viewmats[:, 2, 3] -= 4.8
+    native = picture(large, camera)
+
+    def wrong(frame: bool) -> float:
+        pixels = []
+        for index, (x, y) in enumerate(PHASES[ratio]):
+            view = small_view(camera, ratio, phase(ratio, index))
+            options = {"frame": view.frame} if frame else {}
+            with torch.no_grad():
+                small = render(
+                    large, view.camera, eps2d=view.eps2d, pixel_offset=view.shift, **options
+                )
+            difference = small.rgb[0, MARGIN:-MARGIN, MARGIN:-MARGIN] - native[y::ratio, x::ratio]
+            pixels.append(difference.abs().amax(-1).flatten())
+        return float((torch.cat(pixels) > 1e-4).float().mean())
+
+    assert wrong(frame=True) < 0.01
+    assert wrong(frame=False) > 0.1
 
 
 def test_after_a_movement_rest_is_reached_too(gaussians: Gaussians) -> None:

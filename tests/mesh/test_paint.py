@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from splatkit.core import Triangles, drain
+from splatkit.core import Triangles, UsageError, drain
 from splatkit.core.sheets import sheet_count
 from splatkit.io import mesh_glb
 from splatkit.mesh.clean import welded
+from splatkit.mesh.kept import Kept
 from splatkit.mesh.lookup import look_up
 from splatkit.mesh.paint import painted
 from splatkit.mesh.warp import Warp
@@ -152,7 +153,7 @@ def test_photos_move_a_surface_to_where_they_see_it(textured: bool) -> None:
         assert drawn is not None
         return float((drawn - seen / 255).square().mean())
 
-    moved = drain(painted(mesh, views, BLACK, steps=60, still=count))
+    moved = drain(painted(mesh, views, BLACK, steps=60, moved=count))
     stays = drain(painted(mesh, views, BLACK, steps=60))
     assert torch.equal(stays.vertices, mesh.vertices)
     assert torch.equal(moved.corners[count:], mesh.corners[count:])
@@ -160,6 +161,18 @@ def test_photos_move_a_surface_to_where_they_see_it(textured: bool) -> None:
         assert len(welded(moved).vertices) == 2 * len(places), "seams stay closed"
     assert wrong(moved) < 0.8 * wrong(mesh)
     assert seen_wrong(moved) < 0.4 * seen_wrong(stays)
+
+
+def test_a_surface_that_was_moved_is_taken_up_where_it_was(tmp_path: Path) -> None:
+    mesh, kept = Triangles(dented().vertices, dented().faces), Kept(tmp_path / "a.glb")
+    kept.due = lambda: True
+    count = len(ball().faces)
+    made = drain(painted(mesh, photos(), BLACK, steps=4, moved=count, kept=kept))
+    again = drain(painted(mesh, photos(), BLACK, steps=4, moved=count, kept=kept))
+    assert not torch.equal(made.vertices, mesh.vertices)
+    assert torch.equal(again.vertices, made.vertices)
+    with pytest.raises(UsageError, match="supersample"):
+        drain(painted(mesh, photos(), BLACK, steps=1, moved=1, supersample=2))
 
 
 def test_what_is_far_gets_few_texels() -> None:

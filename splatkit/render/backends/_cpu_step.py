@@ -65,6 +65,8 @@ class CpuStep:
             raise SplatkitError(
                 f"training step: expected float32 Gaussians, got {gaussians.means.dtype}"
             )
+        if options.frame is not None or options.pixel_offset != (0.0, 0.0):
+            raise SplatkitError("training step: expected whole pictures, got a frame or an offset")
         splats = self._project(gaussians, cameras, options)
         rows = (splats.records, splats.gaussian_ids, splats.camera_ids)
         size = (len(cameras), cameras.height, cameras.width)
