@@ -192,6 +192,11 @@ def _begun(
     scene, gaussians, config = _opened(run)
     sizes = (config.picture_size, scene.background, config.threads, config.masks)
     views = yield from load_views(scene.training_photos, *sizes)
+    if options.mode == "surface" and not config.makes_surfaces(len(views)):
+        yield Note(
+            f"{run} was trained without --surface: what photos show alike from all sides, such as "
+            "plain walls, may have holes; for a better mesh train with --surface"
+        )
     held_out = yield from load_views(scene.held_out_photos, *sizes)
     background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
     open_ = scene.background is None and all(view.alpha is None for view in views)
@@ -242,7 +247,7 @@ def _levels(
     effort = job.options.effort
     levels = []
     for level, share in enumerate(job.options.lods, 1):
-        coarse = manifold(decimated(bare, max(4, round(share * len(bare))), job.warp))
+        coarse = manifold(welded(decimated(bare, max(4, round(share * len(bare))), job.warp)))
         side = max(64, job.options.texels >> level)
         steps = effort.paint_steps // 2
         levels.append((yield from _colored(job, views, coarse, side, steps, len(coarse))))
@@ -391,7 +396,10 @@ def _opened(run: Path) -> tuple[Scene, Gaussians, TrainConfig]:
             )
     told = read_json(folder.config)
     config = TrainConfig(
-        preset=told["preset"], resize=told["resize"], masks=told.get("masks", "ignore")
+        preset=told["preset"],
+        resize=told["resize"],
+        masks=told.get("masks", "ignore"),
+        surface=told.get("surface", False),
     )
     scene = load_scene(folder.scene)
     if len(scene.training_photos) < LEAST_CAMERAS:

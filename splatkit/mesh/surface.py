@@ -7,7 +7,7 @@ from collections.abc import Generator
 import torch
 
 from splatkit.core import Event, Gaussians, Note, Progress, SplatkitError, Triangles
-from splatkit.mesh.clean import decimated, manifold, smoothed, without_crumbs
+from splatkit.mesh.clean import decimated, manifold, smoothed, welded, without_crumbs
 from splatkit.mesh.isosurface import extract
 from splatkit.mesh.tsdf import DepthView, choose_voxel, fuse
 from splatkit.mesh.warp import warp_of
@@ -53,7 +53,7 @@ def surface(
     whole = without_crumbs(Triangles(vertices, faces), CRUMBS)
     yield Note(f"{len(whole):,} triangles at a voxel of {voxel:.4g}")
     yield Progress("Thinning out", 0, 1)
-    thin = manifold(decimated(smoothed(whole, SMOOTHING), triangles, warp))
+    thin = manifold(welded(decimated(smoothed(whole, SMOOTHING), triangles, warp)))
     yield Progress("Thinning out", 1, 1, f"{len(thin):,} triangles")
     return thin
 

@@ -17,6 +17,7 @@ from splatkit.mesh.collision import is_watertight
 from splatkit.mesh.options import MESH_PRESETS, Colors, MeshOptions, MeshPreset, Mode
 from splatkit.mesh.pipeline import make_levels, make_mesh, read_surface
 from splatkit.render import render
+from splatkit.train.config import TrainConfig
 from tests.scenes import ball_over_floor, ring, write_run
 
 
@@ -66,14 +67,17 @@ def test_a_textured_mesh_is_written_and_compared(run: Path, tmp_path: Path, caps
     assert len(floor) > 20
 
 
-def test_vertex_colours_and_the_default_place(run: Path, capsys) -> None:
+def test_vertex_colours_and_the_default_place(run: Path, capsys, monkeypatch) -> None:
     pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    # As if the run had many photos, and --surface had not been asked for.
+    monkeypatch.setattr(TrainConfig, "makes_surfaces", lambda self, _: self.surface)
     words = ["--preset", "draft", "--colors", "vertex", "--triangles", "500", "--time-limit", "5m"]
     further = ["--lods", "0.5", "0.2", "--collision", "2000", "--no-sky"]
     assert main(["mesh", str(run), *words, *further]) == 0
     target = run / "mesh" / "surface.glb"
     printed = capsys.readouterr().out
     assert str(target) in printed
+    assert "trained without --surface" in printed
     counts = [len(mesh_glb.read(target))]
     for level in (1, 2):
         path = target.with_name(f"surface_lod{level}.glb")

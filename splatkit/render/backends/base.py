@@ -28,7 +28,8 @@ class ProjectOptions:
     frame: tuple[float, float, float, float] | None = None
     """Left, top, right and bottom, pixels, of the part of the image that spans the field of view;
     all of it when None. Gaussians far outside have the shape that they would have near its edge, so
-    pictures of the same view with and without a border are alike only if their frames are."""
+    pictures of the same view with and without a border are alike only if their frames are. The
+    backend ``gsplat`` takes all of the image."""
 
     def frame_of(self, width: int, height: int) -> tuple[float, float, float, float]:
         """The frame in an image of that size."""
