@@ -107,6 +107,7 @@ def main() -> None:
         page = sheet([[truth, rgb], [depth, normal]])
     elif arguments.what == "mesh":
         page = sheet([mesh_panels(run, arguments.photo) for run in arguments.runs])
+        page = page.resize((page.width // 2, page.height // 2), Image.Resampling.LANCZOS)
     else:
         page = sheet([panels(run, None, ("rgb",)) for run in arguments.runs])
     PICTURES.mkdir(parents=True, exist_ok=True)

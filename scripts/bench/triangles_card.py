@@ -31,7 +31,7 @@ REAL = tuple(f"{name}{end}" for name in ("fox", "kitchen", "llff_fern", "banana"
 BEHIND = {"surface": 4.0, "splats": 2.0}
 """dB that a product may lie behind Gaussians of one colour for all directions, trained on the same
 photos with the same settings."""
-PRESET, TIME_LIMIT = "high", "20m"
+PRESET, TIME_LIMIT = "standard", "10m"
 MOST_TRIANGLES, MOST_SECONDS = 200_000, 1200.0
 
 
