@@ -61,8 +61,8 @@ def _figures(made: MeshMade) -> str:
         (
             f"{made.path}: {stats['triangles']:,} triangles{sky}, {stats['vertices']:,} vertices, "
             f"{stats['bytes']:,} bytes",
-            f"{stats['compared_with']}: {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.3f}, 2x2 "
-            "samples a pixel",
+            f"{stats['compared_with']}: {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.3f}, "
+            f"colour-corrected {mean['psnr_cc']:.2f} dB, 2x2 samples a pixel",
             f"read again, it shows the same to {stats['reimport_psnr']:.1f} dB; median edge "
             f"{stats['median_edge_pixels']:.1f} pixels; {stats['non_manifold_edges']} edges with "
             f"more than two triangles; {stats['seconds']:.0f} s",

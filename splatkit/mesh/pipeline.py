@@ -21,6 +21,7 @@ from splatkit.io.scene import load_scene
 from splatkit.mesh.atlas import unwrapped
 from splatkit.mesh.between import pictures_between
 from splatkit.mesh.clean import decimated, edges_of, manifold, welded
+from splatkit.mesh.exposure import neutral_photos
 from splatkit.mesh.kept import Kept
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.paint import painted
@@ -32,8 +33,9 @@ from splatkit.mesh.surface import surface
 from splatkit.mesh.warp import Warp, warp_of
 from splatkit.render import get_backend, render_triangles
 from splatkit.train.config import TrainConfig
+from splatkit.train.evaluate import compare
 from splatkit.train.machine import describe_machine
-from splatkit.train.metrics import psnr, ssim, to_8bit
+from splatkit.train.metrics import psnr, to_8bit
 from splatkit.train.photos import View, load_views
 from splatkit.train.run_folder import RunFolder
 
@@ -41,6 +43,8 @@ TIME_SHARE = 0.9
 """Of the time limit; the rest is for writing and comparing."""
 SUPERSAMPLE = 2
 """Comparisons are drawn at so many samples a side of a pixel."""
+FIGURES = ("psnr", "ssim", "psnr_cc", "ssim_cc")
+"""Of each photo, as in ``train.evaluate.Comparison``."""
 LEAST_CAMERAS = 3
 LEAST_REIMPORT_PSNR = 48.0
 """dB between what was made and what its file gives back (colours have 8 bits there)."""
@@ -199,6 +203,10 @@ def _begun(
         )
     held_out = yield from load_views(scene.held_out_photos, *sizes)
     background = torch.tensor(scene.background or (0.0, 0.0, 0.0))
+    if config.exposure == "varies":
+        views = yield from neutral_photos(
+            gaussians, views, scene.points, background, backend=options.backend
+        )
     open_ = scene.background is None and all(view.alpha is None for view in views)
     return _Job(gaussians, views, background, options, start, open_), held_out
 
@@ -400,6 +408,7 @@ def _opened(run: Path) -> tuple[Scene, Gaussians, TrainConfig]:
         resize=told["resize"],
         masks=told.get("masks", "ignore"),
         surface=told.get("surface", False),
+        exposure=told.get("exposure", "same"),
     )
     scene = load_scene(folder.scene)
     if len(scene.training_photos) < LEAST_CAMERAS:
@@ -425,15 +434,10 @@ def _compared(
         truth = view.image[0].float() / 255
         mask = None if view.mask is None else view.mask[0] > 0
         differences.append(psnr(same, picture))
-        photos.append(
-            {
-                "name": view.name,
-                "psnr": psnr(to_8bit(same), truth, mask),
-                "ssim": ssim(to_8bit(same), truth, mask),
-            }
-        )
+        found = compare(view.name, to_8bit(same), truth, mask)
+        photos.append({"name": found.name} | {name: getattr(found, name) for name in FIGURES})
     return {
-        "mean": {name: fmean(photo[name] for photo in photos) for name in ("psnr", "ssim")},
+        "mean": {name: fmean(photo[name] for photo in photos) for name in FIGURES},
         "per_photo": photos,
         "reimport_psnr": min(differences),
     }

@@ -76,6 +76,13 @@ class PhotoColors:
         """[1,H,W,3] gradient of the loss before the map, from that after it."""
         return _transformed(v_shown, self.maps[photo, :, :3].mT)
 
+    def undone(self, photo: int, image: Tensor) -> Tensor:
+        """[1,H,W,3] uint8 the photo in the scene's colours, as far as 8 bits hold them."""
+        back = torch.linalg.inv(self.maps[photo, :, :3].double()).float()
+        matrix = torch.cat((back, -back @ self.maps[photo, :, 3:]), 1)
+        colors = _transformed(image.float() / 255, matrix)
+        return (colors.clamp(0, 1) * 255).round().to(torch.uint8)
+
     def fit(
         self,
         photo: int,
