@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from splatkit.core import SplatkitError, Triangles
 from splatkit.mesh.clean import HINT
@@ -12,12 +13,13 @@ from splatkit.mesh.warp import Warp
 
 GUTTER = 2
 """Texels that charts keep from one another: linear filters then mix no two of them."""
-
-
 SHEET = 4096
 """Texels a side beyond which a texture becomes several sheets: engines and phones take no more."""
 FILLED = 0.6
 """Of a sheet, which charts fill about; the rest is between them."""
+PART = 5_000
+"""Faces of a surface are cut into charts so many at a time: the library's work grows with the
+square of them, and seams are along the edges of thousands of charts anyway."""
 
 
 def unwrapped(
@@ -26,8 +28,8 @@ def unwrapped(
     """The same triangles with a place on a grey texture of about ``side`` x ``side`` for each.
 
     Vertices along the seams of charts are doubled; nothing moves, and faces stay in their order. A
-    texture larger than a sheet
-    becomes several of them, below one another (``splatkit.core.sheets``).
+    texture larger than a sheet becomes several of them, below one another
+    (``splatkit.core.sheets``).
 
     Args:
         triangles: vertices and faces.
@@ -44,7 +46,12 @@ def unwrapped(
         raise SplatkitError(f"mesh: expected the package xatlas; {HINT}") from error
     atlas = xatlas.Atlas()
     places = triangles.vertices if warp is None else warp.forward(triangles.vertices)
-    atlas.add_mesh(places.numpy(), triangles.faces.numpy().astype("uint32"))
+    parts = _parts(places[triangles.faces.long()].mean(1))
+    used = []
+    for rows in parts:
+        vertices, faces = triangles.faces[rows].long().unique(return_inverse=True)
+        used.append(vertices)
+        atlas.add_mesh(places[vertices].numpy(), faces.numpy().astype("uint32"))
     charts = xatlas.ChartOptions()
     charts.max_iterations = 1
     pack = xatlas.PackOptions()
@@ -56,20 +63,46 @@ def unwrapped(
         area = max(float(Triangles(places, triangles.faces).areas.sum()), 1e-12)
         pack.texels_per_unit = math.sqrt(FILLED / area) * side
     atlas.generate(charts, pack)
-    sources, faces, uvs = atlas[0]
-    at = torch.from_numpy(uvs.astype("float32")).clamp(0, 1)
-    width, height = atlas.width, atlas.height
-    number = atlas.atlas_count
+    width, height, number = atlas.width, atlas.height, atlas.atlas_count
+    over = max(width, height) / sheet
+    if number == 1 and over > 1 and side > sheet // 4:
+        # What the library makes is often larger than asked for.
+        return unwrapped(triangles, int(0.98 * side / over), warp, sheet)
+    sources, uvs = [], []
+    faces = torch.empty_like(triangles.faces)
+    count = 0
+    for index, (rows, vertices) in enumerate(zip(parts, used, strict=True)):
+        own, own_faces, own_uvs = atlas[index]
+        faces[rows] = torch.from_numpy(own_faces.astype("int32")) + count
+        count += len(own)
+        sources.append(vertices[torch.from_numpy(own.astype("int64"))])
+        at = torch.from_numpy(own_uvs.astype("float32")).clamp(0, 1)
+        if number > 1:
+            home = torch.from_numpy(atlas.get_mesh_vertex_assignment(index)[0].astype("int64"))
+            # Sheets are squares: what the library leaves out at their ends stays empty.
+            at = at * (torch.tensor([width, height]) / max(width, height))
+            at[:, 1] = (at[:, 1] + home) / number
+        uvs.append(at)
     if number > 1:
-        home = torch.from_numpy(atlas.get_mesh_vertex_assignment(0)[0].astype("int64"))
-        # Sheets are squares: what the library leaves out at their ends stays empty.
-        scale = torch.tensor([width, height]) / max(width, height)
         width = height = max(width, height)
-        at = at * scale
-        at[:, 1] = (at[:, 1] + home) / number
     return Triangles(
-        triangles.vertices[torch.from_numpy(sources.astype("int64"))],
-        torch.from_numpy(faces.astype("int32")),
-        uvs=at,
+        triangles.vertices[torch.cat(sources)],
+        faces,
+        uvs=torch.cat(uvs),
         texture=torch.full((number * height, width, 3), 0.5),
     )
+
+
+def _parts(middles: Tensor) -> list[Tensor]:
+    """Rows of faces that lie together, at most ``PART`` each, by halving along the longer side."""
+    found, left = [], [torch.arange(len(middles))]
+    while left:
+        rows = left.pop()
+        if len(rows) <= PART:
+            found.append(rows)
+            continue
+        places = middles[rows]
+        axis = int((places.amax(0) - places.amin(0)).argmax())
+        order = rows[places[:, axis].argsort(stable=True)]
+        left += order.tensor_split(2)
+    return found

@@ -179,6 +179,8 @@ class _Job:
     options: MeshOptions
     start: float
     """When the work began, by the monotonic clock."""
+    points: Tensor
+    """[N,3] sparse points, world frame."""
     open: bool
     """Whether photos show more than the background where they look past the scene."""
 
@@ -208,7 +210,7 @@ def _begun(
             gaussians, views, scene.points, background, backend=options.backend
         )
     open_ = scene.background is None and all(view.alpha is None for view in views)
-    return _Job(gaussians, views, background, options, start, open_), held_out
+    return _Job(gaussians, views, background, options, start, scene.points, open_), held_out
 
 
 def _facts_of_run(run: Path) -> dict[str, Any]:
@@ -232,6 +234,7 @@ def _surface(
             job.views,
             cells=effort.cells,
             triangles=options.count,
+            points=job.points,
             backend=options.backend,
         )
         sky = bare.selected(torch.zeros(len(bare), dtype=torch.bool))

@@ -68,6 +68,27 @@ def test_a_texture_gets_the_photos_colours() -> None:
     assert mean_psnr(best) > mean_psnr(first)
 
 
+def test_a_texture_is_no_larger_than_a_sheet_and_no_face_moves(monkeypatch) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    from splatkit.mesh import atlas
+
+    monkeypatch.setattr(atlas, "PART", 100)
+    bare = Triangles(ball(3).vertices, ball(3).faces)
+    for side in (256, 200, 128):
+        mesh = atlas.unwrapped(bare, side, sheet=256)
+        assert mesh.texture is not None
+        assert mesh.uvs is not None
+        assert 0.7 * side < max(mesh.texture.shape[:2]) <= 256
+        assert torch.equal(mesh.corners, bare.corners)
+        # Charts lie side by side: together they have most of the texture, and not more than it.
+        size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
+        a, b, c = (mesh.uvs[mesh.faces.long()] * size).unbind(1)
+        x, y = b - a, c - a
+        areas = (x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]).abs() / 2
+        assert float(areas.min()) > 0
+        assert 0.3 < float(areas.sum()) / float(size.prod()) < 1
+
+
 def test_a_texture_of_several_sheets_is_painted_and_comes_back(tmp_path: Path) -> None:
     pytest.importorskip("xatlas", reason="needs the extra mesh")
     from splatkit.mesh.atlas import unwrapped

@@ -1,5 +1,7 @@
 """Depth pictures become a closed, clean surface where the true one is."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -13,7 +15,9 @@ from splatkit.mesh.clean import (
     without_crumbs,
 )
 from splatkit.mesh.isosurface import extract
+from splatkit.mesh.surface import within_reach
 from splatkit.mesh.tsdf import (
+    DepthView,
     Grid,
     block_keys,
     block_places,
@@ -236,3 +240,29 @@ def test_a_warped_grid_gives_the_same_surface() -> None:
     inner = whole.vertices[:, 1].abs() < 0.6
     assert (whole.vertices.norm(dim=-1) - RADIUS).abs()[inner].mean() < 0.015
     assert float((whole.normals * whole.corners.mean(1)).sum(-1).mean()) > 0
+
+
+def test_depths_far_beyond_the_sparse_points_need_a_second_place() -> None:
+    seen, points = depths(), ball().vertices
+    near = seen[0]
+
+    def kept(views: list[DepthView], points: torch.Tensor) -> torch.Tensor:
+        return within_reach(views, points)[0].depth
+
+    assert torch.equal(kept(seen, points), near.depth)
+    wall = 2 * float(near.depth[near.depth.isfinite()].amax())
+    far = DepthView(near.camera, near.depth.clamp(max=wall))
+    assert bool((far.depth == wall).any())
+    assert torch.equal(kept([far, *seen[1:]], points), near.depth)
+    # Another camera at the same place says no more than the first; one beside it tells the depth.
+    assert torch.equal(kept([far, far], points), near.depth)
+    moved = far.camera.viewmats.clone()
+    moved[0, 0, 3] -= 0.8
+    beside = DepthView(replace(far.camera, viewmats=moved), torch.full_like(far.depth, wall))
+    told = kept([far, beside], points) == wall
+    assert 0.5 < float(told.sum()) / float((far.depth == wall).sum()) < 1
+    # Too few points say nothing.
+    assert torch.equal(kept([far], points[:20]), far.depth)
+    # What is behind the camera does not reach farther.
+    behind = torch.cat((points, -100 * torch.ones(1000, 3) * near.camera.viewmats[0, 2, :3]))
+    assert torch.equal(kept([far], behind), near.depth)

@@ -67,6 +67,7 @@ class Unbroken:
 
     def __init__(self, nursery, source, place, steps):
         self.nursery, self.source, self.steps = nursery, source, steps
+        self.reached = Counter()
         folder = RunFolder(place / "whole")
         began = time.perf_counter()
         assert nursery.run("train", source, folder.root, steps)
@@ -95,6 +96,7 @@ class Unbroken:
             assert scene_files(broken) == self.cameras
             assert same(read_gaussians(broken.ply), self.truth)
             assert not [p for p in broken.root.rglob(".*") if ".tmp" in p.name]
+        self.reached += reached
         return reached
 
     def _run(self, folder, seconds=None):
@@ -122,8 +124,12 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, nursery):
 
 @pytest.fixture(scope="module")
 def trained(nursery, tmp_path_factory):
+    """Of a hundred kills some hit training; of ten, on a busy machine, perhaps none does."""
     place = tmp_path_factory.mktemp("trained")
-    return Unbroken(nursery, write_transforms(place / "photos"), place, steps=400)
+    unbroken = Unbroken(nursery, write_transforms(place / "photos"), place, steps=400)
+    yield unbroken
+    reached = unbroken.reached
+    assert reached.total() < 100 or reached["training"] + reached["export"] + reached["all"] > 0
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +157,6 @@ def exported(nursery, tmp_path_factory):
 def test_ten_kills_of_training_lose_nothing(tmp_path, trained, seed):
     reached = trained.check_killed(tmp_path, kills=10, seed=seed)
     assert sum(reached.values()) == 10
-    assert reached["training"] + reached["export"] + reached["all"] > 0
 
 
 @pytest.mark.long
