@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=8000)
     parser.add_argument("--scenes", type=int, default=60, help="how many are made up")
     parser.add_argument("--pieces", type=int, default=600, help="of the trained scene's views")
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="another number rounds otherwise")
     options = parser.parse_args()
     set_threads(options.threads)
     # With more made-up scenes, or more steps, it does worse on trained scenes that it has not seen.
