@@ -55,7 +55,7 @@ def blender(file: Path, folder: Path) -> Found:
     if "python" in Path(program).name:
         words = [script, str(file)]
     told = _facts([program, *words], folder)
-    (mesh,) = told["meshes"]
+    mesh = _together(told["meshes"])
     (left, y, up), (right, back, top) = mesh["low"], mesh["high"]
     return Found(
         f"Blender {told['version']}",
@@ -89,14 +89,14 @@ def godot(file: Path, folder: Path) -> Found:
     editor.wait()
     script = str(VIEWERS / "godot_facts.gd")
     told = _facts([program, "--path", str(project), "-s", script], folder)
-    (mesh,) = told["meshes"]
+    mesh = _together(told["meshes"])
     return Found(
         f"Godot {told['version']}",
         tuple(mesh["low"]),
         tuple(mesh["high"]),
         int(mesh["triangles"]),
         int(mesh["materials"]),
-        told["pictures"],
+        _different(told["pictures"]),
         bodies=tuple(told["bodies"]),
     )
 
@@ -131,15 +131,16 @@ def assimp(file: Path, folder: Path) -> Found:
 def trimesh(file: Path, _: Path) -> Found:
     """The package trimesh."""
     library = pytest.importorskip("trimesh", reason="needs trimesh: pip install trimesh")
-    (mesh,) = library.load(file, process=False).geometry.values()
-    picture = mesh.visual.material.baseColorTexture
+    scene = library.load(file, process=False)
+    meshes = scene.geometry.values()
+    pictures = [mesh.visual.material.baseColorTexture for mesh in meshes]
     return Found(
         f"trimesh {library.__version__}",
-        tuple(mesh.bounds[0]),
-        tuple(mesh.bounds[1]),
-        len(mesh.faces),
+        tuple(scene.bounds[0]),
+        tuple(scene.bounds[1]),
+        sum(len(mesh.faces) for mesh in meshes),
         1,
-        [] if picture is None else [list(picture.size)],
+        _different([list(picture.size) for picture in pictures if picture is not None]),
     )
 
 
@@ -161,6 +162,21 @@ def three(file: Path, _: Path) -> Found:
 PROGRAMS = {
     "Blender": blender, "Godot": godot, "assimp": assimp, "trimesh": trimesh, "three.js": three,
 }  # fmt: skip
+
+
+def _together(meshes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Facts of several meshes as of one; materials of the one that has most."""
+    return {
+        "low": [min(ends) for ends in zip(*(mesh["low"] for mesh in meshes), strict=True)],
+        "high": [max(ends) for ends in zip(*(mesh["high"] for mesh in meshes), strict=True)],
+        "triangles": sum(mesh["triangles"] for mesh in meshes),
+        "materials": max(mesh["materials"] for mesh in meshes),
+    }
+
+
+def _different(pictures: list[list[int]]) -> list[list[int]]:
+    """Sizes of pictures; meshes that share one tell it twice."""
+    return [size for k, size in enumerate(pictures) if size not in pictures[:k]]
 
 
 def _facts(words: list[str], folder: Path) -> dict[str, Any]:

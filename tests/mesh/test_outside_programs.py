@@ -27,20 +27,31 @@ def egg() -> Triangles:
     return Triangles(places, whole.faces, uvs=uvs, texture=texture)
 
 
+def far_shell(near: Triangles) -> Triangles:
+    """A ball around a mesh, of the same picture, that is not in the middle either."""
+    whole = ball(2)
+    places = whole.vertices * 20 + torch.tensor([5.0, 3.0, -4.0])
+    return replace(near, vertices=places, faces=whole.faces, uvs=whole.vertices[:, :2] * 0.4 + 0.5)
+
+
+@pytest.mark.parametrize("sky", [False, True])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_size_axes_and_material_are_right(tmp_path: Path, name: str) -> None:
+def test_size_axes_and_material_are_right(tmp_path: Path, name: str, sky: bool) -> None:
     mesh = egg()
-    mesh_glb.write(mesh, tmp_path / "a.glb", normals=True)
+    beside = {"sky": far_shell(mesh)} if sky else {}
+    mesh_glb.write(mesh, tmp_path / "a.glb", normals=True, beside=beside)
     found = PROGRAMS[name](tmp_path / "a.glb", tmp_path)
     print(found.version)
+    parts = [mesh, *beside.values()]
+    all_places = torch.cat([part.vertices for part in parts])
     # glTF: left, up, front.
     low, high = (
         [round(end * sign, 4) for end, sign in zip(ends.tolist(), (-1, -1, 1), strict=True)]
-        for ends in (mesh.vertices.amin(0), mesh.vertices.amax(0))
+        for ends in (all_places.amin(0), all_places.amax(0))
     )
     assert found.low == pytest.approx((high[0], high[1], low[2]), abs=1e-3)
     assert found.high == pytest.approx((low[0], low[1], high[2]), abs=1e-3)
-    assert found.triangles == len(mesh)
+    assert found.triangles == sum(map(len, parts))
     assert found.materials == 1
     assert found.pictures == [[64, 32]]
     assert found.unlit is not False
