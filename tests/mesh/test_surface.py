@@ -15,7 +15,7 @@ from splatkit.mesh.clean import (
     without_crumbs,
 )
 from splatkit.mesh.isosurface import extract
-from splatkit.mesh.surface import within_reach
+from splatkit.mesh.reach import within_reach
 from splatkit.mesh.tsdf import (
     DepthView,
     Grid,
