@@ -2,7 +2,8 @@
 
 A scene trained with ``--exposure varies`` has the photos' mean look, and a colour map takes it to
 each photo (``train.photo_colors``). The maps are found again here, from what the finished scene
-shows, and undone: a texture is to have one colour where photos show the same wall in several.
+shows, and undone: a texture is to have one colour where photos show the same wall in several. The
+scene's view-dependent colours have learned much of the exposures by then and are left out.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def neutral_photos(
     for part in range(_ROUNDS):
         for index, view in enumerate(views):
             with torch.no_grad():
-                drawn = render(gaussians, view.camera, background=background, backend=backend)
+                drawn = render(
+                    gaussians, view.camera, background=background, sh_degree=0, backend=backend
+                )
             shown = drawn.rgb.cpu(), drawn.alpha.cpu()
             maps.fit(index, *shown, view.image, view.mask, _FIT)
             if part == 0:
