@@ -17,10 +17,12 @@ import cv2
 import torch
 from torch import Tensor
 
-from splatkit.core import Cameras, Gaussians, drain
+from splatkit.core import drain
 from splatkit.io import read_gaussians, read_json
 from splatkit.io.scene import load_scene
-from splatkit.render import render
+from splatkit.mesh.reach import places_behind, projected
+from splatkit.mesh.surface import depth_views
+from splatkit.mesh.tsdf import DepthView
 from splatkit.train.config import TrainConfig
 from splatkit.train.photos import View, load_views
 from splatkit.train.run_folder import RunFolder
@@ -31,6 +33,8 @@ AGREE = 0.03
 """Depths nearer than this share of them are of the same place."""
 FEWEST = 3
 """Training photos that have to see a place."""
+Seen = tuple[DepthView, Tensor]
+"""What a photo's camera sees: how far away, and its blurred colours."""
 
 
 def blurred(view: View) -> Tensor:
@@ -39,37 +43,20 @@ def blurred(view: View) -> Tensor:
     return torch.from_numpy(cv2.GaussianBlur(pixels, (0, 0), BLUR))
 
 
-def depth_of(gaussians: Gaussians, camera: Cameras) -> Tensor:
-    """[H,W] median depth, 0 where nothing is solid."""
-    with torch.no_grad():
-        drawn = render(gaussians, camera, sh_degree=0, outputs=("depth_median",))
-    assert drawn.depth_median is not None
-    return torch.where(drawn.alpha[0] > 0.5, drawn.depth_median[0], 0)
-
-
-def squares(gaussians: Gaussians, held_out: View, photos: list[View]) -> Tensor:
+def squares(held_out: Seen, photos: list[Seen]) -> Tensor:
     """[P] squared errors of the pixels that enough photos see, means over the channels."""
-    depth = depth_of(gaussians, held_out.camera)
-    rows, columns = (depth > 0).nonzero(as_tuple=True)
-    camera, z = held_out.camera, depth[rows, columns]
-    pixels = torch.stack((columns + 0.5, rows + 0.5, torch.ones_like(z)), -1)
-    local = (pixels @ camera.Ks[0].inverse().T) * z[:, None]
-    points = (local - camera.viewmats[0, :3, 3]) @ camera.viewmats[0, :3, :3]
-    total, count = torch.zeros(len(points), 3), torch.zeros(len(points), 1)
-    for photo in photos:
-        other = photo.camera
-        there = points @ other.viewmats[0, :3, :3].T + other.viewmats[0, :3, 3]
-        at = there @ other.Ks[0].T
-        x, y = (at[:, :2] / at[:, 2:].clamp_min(1e-6)).floor().long().unbind(-1)
-        inside = (there[:, 2] > 0) & (x >= 0) & (x < other.width) & (y >= 0) & (y < other.height)
-        x, y = x.clamp(0, other.width - 1), y.clamp(0, other.height - 1)
-        near = (depth_of(gaussians, other)[y, x] - there[:, 2]).abs() < AGREE * there[:, 2]
-        seen = (inside & near)[:, None].float()
-        total += seen * blurred(photo)[y, x]
-        count += seen
+    depths, wanted = held_out
+    rows, columns = (depths.depth.isfinite() & (depths.depth > 0)).nonzero(as_tuple=True)
+    places = places_behind(depths, rows, columns)
+    total, count = torch.zeros(len(places), 3), torch.zeros(len(places), 1)
+    for other, colors in photos:
+        depth, row, column, inside = projected(other.camera, places)
+        near = (other.depth[row, column] - depth).abs() < AGREE * depth
+        sees = (inside & near)[:, None].float()
+        total += sees * colors[row, column]
+        count += sees
     enough = count[:, 0] >= FEWEST
-    wanted = blurred(held_out)[rows, columns]
-    return (total / count.clamp_min(1) - wanted)[enough].square().mean(-1)
+    return (total / count.clamp_min(1) - wanted[rows, columns])[enough].square().mean(-1)
 
 
 def main() -> None:
@@ -84,7 +71,13 @@ def main() -> None:
             for some in (scene.training_photos, scene.held_out_photos)
         )
         gaussians = read_gaussians(folder.ply)
-        errors = [squares(gaussians, view, photos) for view in held_out]
+        known, asked = (
+            list(
+                zip(drain(depth_views(gaussians, views, "auto")), map(blurred, views), strict=True)
+            )
+            for views in (photos, held_out)
+        )
+        errors = [squares(seen, known) for seen in asked]
         covered = sum(map(len, errors)) / sum(view.image.numel() / 3 for view in held_out)
         decibels = [-10 * float(error.mean().log10()) for error in errors]
         each = ", ".join(f"{value:.1f}" for value in decibels)

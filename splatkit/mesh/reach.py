@@ -37,7 +37,7 @@ def within_reach(views: list[DepthView], points: Tensor) -> list[DepthView]:
     for view in views:
         far = view.depth.isfinite() & (view.depth > _reach(view.camera, points.float()))
         rows, columns = far.nonzero(as_tuple=True)
-        places = _places(view, rows, columns)
+        places = places_behind(view, rows, columns)
         told = torch.zeros(len(places), dtype=torch.bool)
         for other in views:
             told |= _sees(other, places, view.camera.positions[0])
@@ -49,14 +49,14 @@ def within_reach(views: list[DepthView], points: Tensor) -> list[DepthView]:
 
 def _reach(camera: Cameras, points: Tensor) -> float:
     """How far surfaces are known to be in a picture."""
-    depth, _, _, inside = _projected(camera, points)
+    depth, _, _, inside = projected(camera, points)
     if int(inside.sum()) < FEWEST_POINTS:
         return torch.inf
     return BEYOND * float(depth[inside].quantile(KNOWN))
 
 
-def _places(view: DepthView, rows: Tensor, columns: Tensor) -> Tensor:
-    """[P,3] points of the world behind pixels."""
+def places_behind(view: DepthView, rows: Tensor, columns: Tensor) -> Tensor:
+    """[P,3] points of the world behind pixels [P], which have a depth."""
     z = view.depth[rows, columns]
     pixels = torch.stack((columns + 0.5, rows + 0.5, torch.ones_like(z)), -1)
     local = pixels @ view.camera.Ks[0].inverse().T * z[:, None]
@@ -66,7 +66,7 @@ def _places(view: DepthView, rows: Tensor, columns: Tensor) -> Tensor:
 
 def _sees(view: DepthView, places: Tensor, eye: Tensor) -> Tensor:
     """[P] whether a camera has the depth of places, and sees them from another side than an eye."""
-    depth, row, column, inside = _projected(view.camera, places)
+    depth, row, column, inside = projected(view.camera, places)
     near = (view.depth[row, column] - depth).abs() < AGREE * depth
     first, second = (
         torch.nn.functional.normalize(places - at) for at in (eye, view.camera.positions[0])
@@ -74,7 +74,7 @@ def _sees(view: DepthView, places: Tensor, eye: Tensor) -> Tensor:
     return inside & near & ((first * second).sum(-1) < math.cos(PARALLAX))
 
 
-def _projected(camera: Cameras, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def projected(camera: Cameras, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Depth, row and column of points [N,3] in a picture, and whether they are in it [N]."""
     local = points @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
     depth = local[:, 2]
