@@ -2,7 +2,7 @@
 # Proves and measures the CUDA backend on a machine with an NVIDIA GPU. No network is used.
 #
 #   ./scripts/gpu_check.sh parity    tests on the GPU, and compute-sanitizer where it is installed
-#   ./scripts/gpu_check.sh kernels   times and memory at 0.1, 1 and 5 million Gaussians, 1080p
+#   ./scripts/gpu_check.sh kernels   times and memory at 0.1, 1 and 5 million Gaussians, 1080p; upscaling
 #   ./scripts/gpu_check.sh peer      the same inputs against gsplat 1.5.3 (skipped without it)
 #   ./scripts/gpu_check.sh train     trains data/sample and the sets in GPU_CHECK_SETS (paths, with :)
 #   ./scripts/gpu_check.sh all       one after the other; several parts may be named, too
@@ -63,7 +63,7 @@ limit=520 # seconds; the last of nine minutes is for starting and merging
 parity() {
   local sanitizer=none status=0 code=0 log="$results/parity.log"
   timeout 320 "$PYTHON" -m pytest -q -rs -p no:cacheprovider tests/render/test_cuda_gpu.py \
-    tests/render/test_gsplat.py >"$log" 2>&1 || status=$?
+    tests/enhance/test_cuda_gpu.py tests/render/test_gsplat.py >"$log" 2>&1 || status=$?
   tail -n 15 "$log" >&2
   if command -v compute-sanitizer >/dev/null; then
     timeout 180 compute-sanitizer --error-exitcode 9 "$PYTHON" -m splatkit bench render \

@@ -13,20 +13,7 @@ namespace {
 
 constexpr int L = vfloat::size;
 
-// Between which samples a place lies.
-struct Cell {
-  int first;
-  float t;
-};
-SK_INLINE Cell cell_at(float place, int samples) {
-  int first = (int)(place < 0.0f ? 0.0f : place);
-  if (first > samples - 2) first = samples - 2;
-  return {first, place - (float)first};
-}
-SK_INLINE float place_of(int pixel, float step, float origin) {
-  return ((float)pixel + 0.5f) * step - origin;
-}
-
+// Of L pixels, between which samples they lie.
 struct VCells {
   vint first;
   vfloat t;
@@ -130,16 +117,6 @@ SK_INLINE vfloat sample(const float *image, const Bilinear &b, int pitch, int ch
   return fma(gather(below + channels, place), b.w11, sum);
 }
 
-// Catmull-Rom weights of the four samples around t.
-SK_INLINE void catmull_rom(vfloat t, vfloat w[4]) {
-  const Hermite<vfloat> h = hermite(t);
-  const vfloat half(0.5f);
-  w[0] = -(h.slope0 * half);
-  w[1] = h.value0 - h.slope1 * half;
-  w[2] = h.value1 + h.slope0 * half;
-  w[3] = h.slope1 * half;
-}
-
 // The past of L pixels: colours and weight, 0 where it is none of theirs.
 struct Past {
   vfloat color[3], weight;
@@ -150,12 +127,9 @@ SK_INLINE Past past_in_motion(const HistoryArguments &a, int x, int y, vfloat in
   const HermiteArguments &now = a.now;
   const float *m = a.motion;
   const vfloat px = to_float(lane_ids() + vint(x)) + vfloat(0.5f), py((float)y + 0.5f);
-  const auto transformed = [&](const float *r) {
-    return fma(px, vfloat(r[0]),
-               fma(py, vfloat(r[1]), fma(inverse_depth, vfloat(r[3]), vfloat(r[2]))));
-  };
-  const vfloat ratio = reciprocal(transformed(m + 8));
-  const vfloat past_x = transformed(m) * ratio, past_y = transformed(m + 4) * ratio;
+  const vfloat ratio = reciprocal(moved(m + 8, px, py, inverse_depth));
+  const vfloat past_x = moved(m, px, py, inverse_depth) * ratio;
+  const vfloat past_y = moved(m + 4, px, py, inverse_depth) * ratio;
   const vfloat past_inverse = inverse_depth * ratio;
   vmask valid = lanes & (ratio > vfloat(0.0f)) & (past_x >= vfloat(0.5f)) &
                 (past_x <= vfloat((float)now.width - 0.5f)) & (past_y >= vfloat(0.5f)) &
@@ -170,9 +144,8 @@ SK_INLINE Past past_in_motion(const HistoryArguments &a, int x, int y, vfloat in
   const Bilinear small =
       bilinear_at(cells_at(fma(safe_x, vfloat(g.step), vfloat(-g.origin_x)), g.width),
                   cells_at(fma(safe_y, vfloat(g.step), vfloat(-g.origin_y)), g.height), g.width);
-  const vfloat seen = sample(a.past_inverse_depth, small, g.width);
-  valid = valid & (abs(seen - past_inverse) <= max(seen, past_inverse) * vfloat(DEPTH_TOLERANCE)) &
-          (abs(sample(a.past_alpha, small, g.width) - alpha) <= vfloat(ALPHA_TOLERANCE));
+  valid = valid & same_surface(sample(a.past_inverse_depth, small, g.width), past_inverse,
+                               sample(a.past_alpha, small, g.width), alpha);
   if (none(valid)) return past;
   const VCells cx = cells_at(safe_x - vfloat(0.5f), now.width);
   const VCells cy = cells_at(safe_y - vfloat(0.5f), now.height);
@@ -242,10 +215,7 @@ void history_rows(const HistoryArguments &a, int begin, int end, float *scratch)
           const vfloat bent = color[c] - sample(now.rgb + c, small, g.width, 3);
           detail = fma(bent, bent, detail);
         }
-        const float scale = 1.0f / (a.color_tolerance * a.color_tolerance);
-        const vfloat smooth(DETAIL_TOLERANCE * DETAIL_TOLERANCE);
-        past.weight = past.weight * detail *
-                      reciprocal(fma(square, vfloat(scale), vfloat(1.0f)) * (detail + smooth));
+        past.weight = weight_followed(past.weight, square, detail, a.color_tolerance);
       }
       const vfloat total = own + past.weight;
       store(a.weight + line + x, total, lanes);

@@ -53,13 +53,6 @@ struct SharpenArguments {
   float *out;       // [H,W,3]
 };
 
-// Depths that differ by more than this share of the nearer one belong to different surfaces.
-constexpr float DEPTH_TOLERANCE = 0.02f;
-constexpr float ALPHA_TOLERANCE = 0.1f;
-// Difference of the reconstruction from the linear one at which the past counts half: where the
-// picture is smooth one small picture says all, and the past would add only what it errs.
-constexpr float DETAIL_TOLERANCE = 0.01f;
-
 void upscale_hermite(const HermiteArguments &a);
 void upscale_history(const HistoryArguments &a);
 void upscale_fsr(const FsrArguments &a);

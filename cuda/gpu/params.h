@@ -41,6 +41,12 @@
 //   split_rows      densify.cu      SplitParams    128           ceil(count / 128)
 //   disturb_means   densify.cu      DisturbParams  256           ceil(count / 256)
 //   shrink_image    image.cu        ShrinkParams   256           ceil(width * height / 256)
+//   upscale_hermite upscale.cu      UpscaleParams  UPSCALE_THREADS ceil(W / 64) * ceil(H / 4)
+//   upscale_fsr     upscale.cu      UpscaleParams  UPSCALE_THREADS ceil(W / 64) * ceil(H / 4)
+//   upscale_history upscale.cu      HistoryParams  UPSCALE_THREADS ceil(W / 64) * ceil(H / 4)
+//   upscale_features upscale.cu     FeatureParams  UPSCALE_THREADS ceil(W / 64) * ceil(H / 4)
+//   upscale_add     upscale.cu      ResidualParams UPSCALE_THREADS ceil(W / 64) * ceil(H / 4)
+//   sharpen_image   upscale.cu      SharpenParams  UPSCALE_THREADS ceil(W / 64) * ceil(H / 4)
 //   triangle_bin    triangles_bin.cu TriangleBinParams 256       C * ceil(N / 256)
 //   triangle_blend  triangles.cu    TriangleBlendParams 256      T
 //   triangle_blend_adj triangles_adj.cu TriangleBlendParams 256  T
@@ -420,6 +426,101 @@ struct ShrinkParams {
   int width;     // at most from_width
   int height;    // at most from_height
   int channels;  // 1 to 4
+};
+
+// Large images of W x H pixels from small ones of w x h (splatkit/enhance): pixel x of the large
+// image has its centre at (x + 0.5) step - origin of the small one, in small pixels from the centre
+// of the first one. Images are float, interleaved.
+constexpr int UPSCALE_TILE_WIDTH = 64;  // large pixels of a block; both are even
+constexpr int UPSCALE_TILE_HEIGHT = 4;
+constexpr int UPSCALE_THREADS = 256;  // one a pixel
+constexpr int UPSCALE_FEATURES = 8;   // values of a pixel that the network sees
+
+// By Hermite interpolation, or by FSR 1, which has no derivatives.
+struct UpscaleParams {
+  const float *rgb;  // [h,w,3]
+  const float *dx;   // [h,w,3] derivative with respect to x, 1 / small pixel; or null
+  const float *dy;   // [h,w,3] with respect to y; or null
+  float *out;        // [H,W,3]
+  int width;
+  int height;
+  int small_width;  // at least 2
+  int small_height;
+  float step;
+  float origin_x;
+  float origin_y;
+};
+
+// Hermite interpolation mixed with what earlier frames left.
+struct HistoryParams {
+  const float *rgb;                 // [h,w,3], like those of UpscaleParams
+  const float *dx;                  // [h,w,3]
+  const float *dy;                  // [h,w,3]
+  const float *inverse_depth;       // [h,w]
+  const float *alpha;               // [h,w]
+  const float *past_rgb;            // [H,W,3], or null: there is no past
+  const float *past_weight;         // [H,W], or null
+  const float *past_inverse_depth;  // small image of the frame before, or null
+  const float *past_alpha;          // of its size, or null
+  float *out;                       // [H,W,3]
+  float *weight;                    // [H,W]
+  float motion[12];                 // [3,4] by rows: a large pixel's place (x, y, 1, 1 / z) to its
+                                    // place in the frame before, times the ratio of depths
+  int width;
+  int height;
+  int small_width;
+  int small_height;
+  int past_width;  // of the frame before's small image
+  int past_height;
+  int resting;  // 1: nothing has moved, the past is taken as it is
+  float step;
+  float origin_x;
+  float origin_y;
+  float past_step;  // of the frame before
+  float past_origin_x;
+  float past_origin_y;
+  float most_weight;      // that the past may have in motion, times decay
+  float decay;            // of the past's weight a frame in motion
+  float color_tolerance;  // difference of colour at which the past counts half
+};
+
+// What the network sees (splatkit/enhance/network.py, `features`), folded two by two: value c of
+// pixel (x, y) is value 4 c + 2 (y % 2) + x % 2 of place (x / 2, y / 2). Where a size is odd the
+// last row or column comes twice.
+struct FeatureParams {
+  const float *base;     // [H,W,3] the reconstruction
+  const float *rgb;      // [h,w,3]
+  const float *alpha;    // [h,w]
+  unsigned short *seen;  // [ceil(H / 2),ceil(W / 2),4 * UPSCALE_FEATURES] out, half precision;
+                         // 16-byte aligned
+  int width;
+  int height;
+  int small_width;
+  int small_height;
+  float step;
+  float origin_x;
+  float origin_y;
+  float detail_scale;  // by which the difference from the bicubic picture is magnified
+};
+
+// The reconstruction plus what the network answered.
+struct ResidualParams {
+  const float *base;             // [H,W,3]
+  const unsigned short *answer;  // [ceil(H / 2),ceil(W / 2),12] half precision, folded likewise
+  const float *share;            // [H,W] by which a pixel's residual is multiplied; or null
+  float *out;                    // [H,W,3]
+  int width;
+  int height;
+  float scale;  // colour of an answer of 1
+};
+
+// FSR 1's sharpening.
+struct SharpenParams {
+  const float *rgb;  // [H,W,3]
+  float *out;        // [H,W,3]
+  int width;
+  int height;
+  float sharpness;  // 0..1
 };
 
 constexpr int TRIANGLE_THREADS = 256;

@@ -25,6 +25,7 @@ from gpu_merge import merge
 from gpu_peer import gsplat_step, loss_name
 from gpu_step import StageDriver, step_ms, training_step
 from gpu_train import Rows, prepare, train
+from gpu_upscale import neural_figures
 from kernels import DEFAULTS
 
 from splatkit.core import Cameras, Gaussians, Triangles
@@ -43,7 +44,7 @@ BROKEN = 4
 
 
 def kernels() -> Rows:
-    """Start, step, stages, pictures and memory at three sizes (goals G3, G16)."""
+    """Start, step, stages, pictures, memory at three sizes, upscaling (goals G3, G16, U6)."""
     began = time.perf_counter()
     backend = get_backend("cuda")
     scene, camera = synthetic_scene(1000, 64, 48)
@@ -57,6 +58,7 @@ def kernels() -> Rows:
         yield from _triangle_figures(backend, count, camera)
         del scene
         torch.cuda.empty_cache()
+    yield from neural_figures()
 
 
 def _step_figures(backend: Any, scene: Gaussians, camera: Cameras) -> list[dict[str, Any]]:
@@ -64,7 +66,7 @@ def _step_figures(backend: Any, scene: Gaussians, camera: Cameras) -> list[dict[
     how = f"{count:,} made-up Gaussians, {WIDTH}x{HEIGHT}, median of 7 tens"
     ms, memory = step_ms(device, lambda: training_step(backend, scene, camera))
     goal = 4.0 if count == 1_000_000 else None
-    driver = backend._driver
+    driver = backend.driver
     in_order = CudaBackend(driver, deterministic=True, capture=backend._capture)
     exact, _ = step_ms(device, lambda: training_step(in_order, scene, camera))
     staged = StageDriver(driver)

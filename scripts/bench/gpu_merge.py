@@ -16,7 +16,7 @@ from splatkit.render.timing import device_name
 
 BEGIN, END = "<!-- gpu_check: results -->", "<!-- gpu_check: end -->"
 """The table in README stands between these."""
-SHOWN = re.compile(r"(G\d+ |start|shown|memory|forward|triangles|.*_(cuda|gsplat|cpu)$)")
+SHOWN = re.compile(r"([GU]\d+ |start|shown|memory|forward|triangles|.*_(cuda|gsplat|cpu)$)")
 """Figures that README shows; the file holds all."""
 
 

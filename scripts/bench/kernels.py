@@ -38,6 +38,8 @@ from splatkit.render.backends._cuda_plan import Choice, Frame
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 DEFAULTS = tuple(training_set(Frame(1, 1920, 1080, Choice()), 3, 3))
 """What a training run with the default options compiles once all harmonics are in use."""
+SHOWN = (("upscale.cu", options_of({})),)
+"""What pictures need beside it that are upscaled."""
 COLD = {
     "prepare_cameras", "view_adj", "image_loss_sum", "shrink_image", "gather_slots",
     "triangle_bin", "triangle_gather", "triangle_view_adj",
@@ -110,7 +112,7 @@ def inspect(file: str, options: Options, architecture: int) -> tuple[list[Cost],
 
 def every_specialisation() -> list[tuple[str, Options]]:
     """All options that the launch code may ask for, up to those that do not interact."""
-    found = list(DEFAULTS)
+    found = [*DEFAULTS, *SHOWN]
     for degree, bases in ((d, (s + 1) ** 2) for s in range(5) for d in range(s + 1)):
         sh = {"SK_SH_DEGREE": degree, "SK_BASES": bases}
         for half in (0, 1):
@@ -163,7 +165,7 @@ class Arguments:
     architectures: tuple[int, ...] = ARCHITECTURES
     """Such as 90 for sm_90; those that this NVRTC does not know are left out."""
     all: bool = False
-    """Every specialisation, rather than what a default training run uses."""
+    """Every specialisation, rather than what a default training run and upscaling use."""
     json: bool = False
     """Print one JSON object."""
     nvrtc: Path | None = None
@@ -195,7 +197,7 @@ def main(arguments: Arguments) -> int:
     known = nvrtc_architectures()
     costs: list[Cost] = []
     warnings: list[str] = []
-    wanted = every_specialisation() if arguments.all else DEFAULTS
+    wanted = every_specialisation() if arguments.all else [*DEFAULTS, *SHOWN]
     work = [(*one, a) for a in arguments.architectures if a in known for one in wanted]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for found, said in pool.map(lambda one: inspect(*one), work):

@@ -1,6 +1,6 @@
 """Figures of upscaling on trained scenes: ``scripts/scorecard.py upscale --runs FOLDER``.
 
-Times are one thread's processor time: they do not depend on what else runs.
+Times are one thread's processor time, which does not depend on what else runs, or a GPU's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from figure import figure, figures_of
+from gpu_upscale import neural_figures
 from torch import Tensor
 from train import ONE_COLOR
 
@@ -47,11 +48,11 @@ HOW = f"{SCENES} scenes, {BENCH.views} views, {BENCH.width}x{BENCH.height}"
 
 
 def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
-    """Figures of the parts whose name contains ``only``: quality, rest, photos, networks, speed.
+    """Figures of some parts: quality, rest, photos, networks, speed, gpu.
 
     Args:
         runs: folder of trainings; the first three with harmonics count.
-        only: part of a name.
+        only: of the names of parts; all whose name contains it.
 
     Raises:
         SplatkitError: fewer than three scenes are there.
@@ -71,6 +72,7 @@ def upscale_figures(runs: Path, only: str) -> list[dict[str, Any]]:
         "photos": lambda scenes: [line for scene in scenes for line in _against_photos(scene)],
         "networks": lambda _: _network_figures(),
         "speed": _speed_figures,
+        "gpu": lambda _: neural_figures(),
     }
     return figures_of({name: partial(part, scenes) for name, part in parts.items()}, only)
 

@@ -1,4 +1,7 @@
-"""Runs the network: in torch (bfloat16 on CPUs that have it, half precision on GPUs) or ONNX."""
+"""Runs the network: in torch (bfloat16 on CPUs that have it, half precision on GPUs) or ONNX.
+
+On a GPU the launches of torch are captured into a CUDA graph for each size of picture.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,23 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pixel_unshuffle
 
 from splatkit.core import SplatkitError, UsageError
-from splatkit.enhance.network import FEATURES, FOLD, RESIDUAL_SCALE, Residual
+from splatkit.enhance.cuda_kernels import kernels_for
+from splatkit.enhance.network import (
+    DETAIL_SCALE,
+    FEATURES,
+    FOLD,
+    RESIDUAL_SCALE,
+    Residual,
+    features,
+    unfolded,
+)
+from splatkit.enhance.replay import Replayed
+from splatkit.enhance.small import Placing
 from splatkit.io.files import atomic_path
+from splatkit.render.rows import capture_graph
 
 ENGINES = ("torch", "onnxruntime")
 ONNX_OPSET = 18
@@ -35,6 +51,36 @@ def make_engine(network: Residual, device: torch.device, name: str = "torch") ->
     raise UsageError(f"engine: expected one of {', '.join(ENGINES)}, got {name!r}")
 
 
+def enhanced(
+    engine: Engine,
+    base: Tensor,
+    rgb: Tensor,
+    alpha: Tensor,
+    placing: Placing,
+    strength: float = 1.0,
+    share: Tensor | None = None,
+) -> Tensor:
+    """[H,W,3] a reconstruction with what a network adds.
+
+    Args:
+        engine: runs the network.
+        base: [H,W,3] Hermite reconstruction.
+        rgb: [h,w,3] small picture.
+        alpha: [h,w] its coverage.
+        placing: how the large picture lies on the small one.
+        strength: of what is added.
+        share: [H,W,1] 0..1, how much of it each pixel gets; all when None.
+    """
+    kernels = kernels_for(base)
+    if kernels is not None and isinstance(engine, TorchEngine) and engine.dtype == torch.float16:
+        replayed = engine.replayed(*base.shape[:2])
+        kernels.features(base, rgb, alpha, placing, DETAIL_SCALE, replayed.given)
+        return kernels.add(base, replayed(), strength * RESIDUAL_SCALE, share)
+    missing = engine(features(base, rgb, alpha, placing)).permute(1, 2, 0)
+    missing = missing if share is None else share * missing
+    return torch.add(base, missing, alpha=strength)
+
+
 class TorchEngine:
     """The network in torch.
 
@@ -50,13 +96,43 @@ class TorchEngine:
         self.dtype = dtype or _fastest(device)
         copy = Residual(network.shape)
         copy.load_state_dict(network.state_dict())
+        if device.type == "cuda":
+            for layer in copy.modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    # As the matrix units take them; a CPU's library orders them on its own.
+                    layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
+        self._device = device
         self._network = copy.to(device, self.dtype).eval()
+        self._replayed: Replayed | None = None
 
+    @torch.no_grad()
     def __call__(self, seen: Tensor) -> Tensor:
-        with torch.inference_mode():
-            folded = _even(seen)[None].to(self.dtype, memory_format=torch.channels_last)
-            residual = self._network(folded)[0].float()
+        given = _even(seen)[None].to(self.dtype, memory_format=torch.channels_last)
+        if self._device.type == "cuda":
+            replayed = self.replayed(*seen.shape[1:])
+            replayed.given.copy_(pixel_unshuffle(given, FOLD))
+            residual = unfolded(replayed())[0].float()
+        else:
+            residual = self._network(given)[0].float()
         return residual[:, : seen.shape[1], : seen.shape[2]]
+
+    def replayed(self, height: int, width: int) -> Replayed:
+        """The network on a GPU for pictures of a size, captured anew where the size changes.
+
+        It takes features and gives answers folded, channels last; see ``Residual.folded``.
+        """
+        size = (1, FEATURES * FOLD**2, -(-height // FOLD), -(-width // FOLD))
+        if self._replayed is None or self._replayed.given.shape != size:
+            # What is left of the old size goes first.
+            self._replayed = None
+            layout = torch.channels_last
+            given = torch.empty(size, dtype=self.dtype, device=self._device, memory_format=layout)
+            self._replayed = Replayed(self._folded, given, capture_graph(self._device))
+        return self._replayed
+
+    @torch.no_grad()
+    def _folded(self, given: Tensor) -> Tensor:
+        return self._network.folded(given).contiguous(memory_format=torch.channels_last)
 
 
 class OnnxEngine:

@@ -73,8 +73,16 @@ class Residual(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.enter(nn.functional.pixel_unshuffle(x, FOLD)))
-        return nn.functional.pixel_shuffle(self.leave(self.blocks(x)), FOLD) * RESIDUAL_SCALE
+        return unfolded(self.folded(nn.functional.pixel_unshuffle(x, FOLD)))
+
+    def folded(self, x: Tensor) -> Tensor:
+        """Folded features [B,32,H/2,W/2] to what ``unfolded`` takes."""
+        return self.leave(self.blocks(torch.relu(self.enter(x))))
+
+
+def unfolded(answer: Tensor) -> Tensor:
+    """Residual colours [B,3,H,W] of a network's answer [B,12,H/2,W/2]."""
+    return nn.functional.pixel_shuffle(answer, FOLD) * RESIDUAL_SCALE
 
 
 def features(base: Tensor, rgb: Tensor, alpha: Tensor, placing: Placing) -> Tensor:

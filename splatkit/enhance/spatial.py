@@ -1,8 +1,8 @@
 """Large pictures from one small picture: bilinear, bicubic, FSR 1, and Hermite with gradients.
 
-All take float32 images [h,w,3] and give [H,W,3]. On the CPU FSR 1, sharpening and the Hermite
-interpolation are native; elsewhere the Hermite interpolation is plain torch, which is also what
-the native one is tested against.
+All take float32 images [h,w,3] and give [H,W,3]. FSR 1, sharpening and the Hermite interpolation
+are native on the CPU and kernels on a GPU. Where there are no kernels, the Hermite interpolation is
+plain torch, which is also what both are tested against, and the others go by way of the CPU.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from splatkit.core import SplatkitError, check
 from splatkit.enhance import native
+from splatkit.enhance.cuda_kernels import kernels_for
 from splatkit.enhance.small import Placing
 
 
@@ -43,6 +44,11 @@ def bicubic(rgb: Tensor, placing: Placing, width: int, height: int) -> Tensor:
 
 def fsr1(rgb: Tensor, placing: Placing, width: int, height: int) -> Tensor:
     """The picture by AMD's FidelityFX Super Resolution 1 (EASU); sharpening is another step."""
+    kernels = kernels_for(rgb)
+    if kernels is not None:
+        out = rgb.new_empty(height, width, 3)
+        kernels.fsr(rgb, placing, out)
+        return out
     out = torch.empty(height, width, 3)
     native.upscale_fsr(_on_cpu(rgb), placing, out)
     return out.to(rgb.device)
@@ -52,6 +58,11 @@ def sharpen(rgb: Tensor, sharpness: float) -> Tensor:
     """The picture sharpened by FSR 1's RCAS, 0..1; untouched where ``sharpness`` is 0."""
     if sharpness == 0:
         return rgb
+    kernels = kernels_for(rgb)
+    if kernels is not None:
+        out = rgb.new_empty(rgb.shape)
+        kernels.sharpen(rgb, float(sharpness), out)
+        return out
     out = torch.empty(rgb.shape)
     native.sharpen(_on_cpu(rgb), float(sharpness), out)
     return out.to(rgb.device)
@@ -75,17 +86,21 @@ def hermite(
         placing: how the large picture lies on the small one.
         width: of the large picture, pixels.
         height: the same.
-        out: [H,W,3] float32 on the CPU to write to, where the small picture is of that kind.
+        out: [H,W,3] to write to, of the small picture's type and device.
     """
     check(rgb=(rgb, "H W 3"), dx=(dx, "H W 3"), dy=(dy, "H W 3"))
     if min(rgb.shape[:2]) < 2:
         raise SplatkitError(f"rgb: expected at least 2x2 pixels, got {list(rgb.shape)}")
-    if rgb.device.type == "cpu" and rgb.dtype == torch.float32:
-        out = torch.empty(height, width, 3) if out is None else out
+    out = rgb.new_empty(height, width, 3) if out is None else out
+    kernels = kernels_for(rgb)
+    if kernels is not None:
+        kernels.hermite(rgb, dx, dy, placing, out)
+    elif rgb.device.type == "cpu" and rgb.dtype == torch.float32:
         images = (image.detach().contiguous() for image in (rgb, dx, dy))
         native.upscale_hermite(*images, placing, out)
-        return out
-    return plain_hermite(rgb, dx, dy, placing, width, height)
+    else:
+        out.copy_(plain_hermite(rgb, dx, dy, placing, width, height))
+    return out
 
 
 def plain_hermite(

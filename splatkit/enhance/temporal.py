@@ -17,6 +17,7 @@ from torch import Tensor
 
 from splatkit.core import Cameras
 from splatkit.enhance import native
+from splatkit.enhance.cuda_kernels import kernels_for
 from splatkit.enhance.small import Placing, SmallView
 from splatkit.enhance.spatial import bilinear, cells, plain_hermite
 from splatkit.render import Rendered
@@ -35,9 +36,8 @@ DECAY = 0.9
 COLOR_TOLERANCE = 0.1
 """Difference of colour at which the past counts half while something moves."""
 SAMPLE_WEIGHT, SAMPLE_REACH = 1e6, 0.06
-"""As in ``cuda/include/splatkit/upscale.h``."""
 DEPTH_TOLERANCE, ALPHA_TOLERANCE, DETAIL_TOLERANCE = 0.02, 0.1, 0.01
-"""As in ``cuda/cpu/upscale.h``."""
+"""As in ``cuda/include/splatkit/upscale.h``."""
 
 
 def phase(ratio: int, index: int) -> tuple[float, float]:
@@ -140,9 +140,14 @@ def accumulate(
     if not resting and most < LEAST_WEIGHT:
         past = None
     moved = motion(camera, past.camera if past else camera)
-    if small[0].device.type == "cpu" and small[0].dtype == torch.float32:
-        rgb, weight = torch.empty(view.height, view.width, 3), torch.empty(view.height, view.width)
-        before = past and (past.rgb, past.weight, past.inverse_depth, past.alpha, past.placing)
+    rgb = small[0].new_empty(view.height, view.width, 3)
+    weight = small[0].new_empty(view.height, view.width)
+    before = past and (past.rgb, past.weight, past.inverse_depth, past.alpha, past.placing)
+    kernels = kernels_for(small[0])
+    if kernels is not None:
+        weights = most, DECAY, COLOR_TOLERANCE
+        kernels.history(small, view.placing, before, moved, resting, weights, rgb, weight)
+    elif small[0].device.type == "cpu" and small[0].dtype == torch.float32:
         native.upscale_history(
             *small[:3], view.placing, *small[3:], before, moved, resting,
             most, DECAY, COLOR_TOLERANCE, rgb, weight,
@@ -160,7 +165,7 @@ def plain_history(
     resting: bool,
     most_weight: float,
 ) -> tuple[Tensor, Tensor]:
-    """The native kernel in plain torch, on any device: picture [H,W,3] and weight [H,W].
+    """The kernels' work in plain torch, on any device: picture [H,W,3] and weight [H,W].
 
     Args:
         small: rgb, its derivatives, inverse depth and alpha of the small picture.

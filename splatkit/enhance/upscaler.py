@@ -12,14 +12,15 @@ from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians, UsageError
 from splatkit.enhance.grade import graded
-from splatkit.enhance.inference import Engine, make_engine
-from splatkit.enhance.network import features, load_network
+from splatkit.enhance.inference import Engine, enhanced, make_engine
+from splatkit.enhance.network import load_network
 from splatkit.enhance.options import UpscaleOptions
 from splatkit.enhance.small import render_small, small_view
 from splatkit.enhance.spatial import bicubic, bilinear, fsr1, hermite, sharpen
 from splatkit.enhance.temporal import PHASES, Past, accumulate, phase
 from splatkit.render import get_backend, render
 from splatkit.render.backends import Backend
+from splatkit.render.display import Display
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Upscaler:
     def __init__(self, options: UpscaleOptions, backend: str | Backend = "auto") -> None:
         self.options = options
         self._backend = get_backend(backend) if isinstance(backend, str) else backend
+        self._display = Display(self._backend)
         self._past: Past | None = None
         self._sampled = 0
         self._ratio = 0.0
@@ -82,7 +84,7 @@ class Upscaler:
         """
         if len(camera) != 1:
             raise UsageError(f"camera: expected one, got {len(camera)}")
-        gaussians = gaussians.to(self._backend.device)
+        given, gaussians = gaussians, self._display.scene(gaussians)
         camera = camera.to(gaussians.means.dtype)
         if self.options.where != "everywhere" and marked is None:
             raise UsageError(f"where: expected marked Gaussians with {self.options.where!r}")
@@ -96,7 +98,8 @@ class Upscaler:
                 rgb = render(gaussians, camera, **looks, backend=self._backend).rgb[0]
             ratio, rendered_at = 1.0, self._waited()
         elif mode == "temporal":
-            scene = _version_of(gaussians) if version is None else version
+            # A copy on the device may lie where an older one lay; those that were given tell.
+            scene = _version_of(given) if version is None else version
             state = (scene, _version_of_tensor(background), sh_degree, near)
             rgb, ratio, rendered_at, settled = self._temporal(gaussians, camera, looks, state)
         else:
@@ -126,14 +129,12 @@ class Upscaler:
             assert rendered.rgb_dy is not None
             # The memory of a large picture costs more to get than to fill.
             if self._out is None or self._out.shape[:2] != (view.height, view.width):
-                self._out = torch.empty(view.height, view.width, 3)
+                self._out = rendered.rgb.new_empty(view.height, view.width, 3)
             small = (rendered.rgb[0], rendered.rgb_dx[0], rendered.rgb_dy[0])
             rgb = hermite(*small, *place, out=self._out)
             if mode == "neural" and self.options.strength > 0:
-                seen = features(rgb, rendered.rgb[0], rendered.alpha[0], view.placing)
-                missing = self._engine(rgb.device)(seen).permute(1, 2, 0)
-                missing = missing if share is None else share * missing
-                rgb = torch.add(rgb, missing, alpha=self.options.strength)
+                engine, seen = self._engine(rgb.device), (rgb, rendered.rgb[0], rendered.alpha[0])
+                rgb = enhanced(engine, *seen, view.placing, self.options.strength, share)
         else:
             rgb = {"bilinear": bilinear, "bicubic": bicubic, "fsr1": fsr1}[mode](
                 rendered.rgb[0], *place

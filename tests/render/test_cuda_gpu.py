@@ -92,7 +92,7 @@ def test_deterministic_mode_gives_the_same_bits() -> None:
     gaussians = random_gaussians(case).to(torch.float32)
     views = cameras_around(case).to(torch.float32)
     device = torch.device("cuda", torch.cuda.current_device())
-    driver = _cuda_device.open_backend(device)._driver
+    driver = _cuda_device.open_backend(device).driver
     results = [trained(CudaBackend(driver, True), gaussians, views, 5) for _ in range(3)]
     for other in results[1:]:
         for name, tensor in other.parameters().items():

@@ -1,4 +1,7 @@
-"""The CUDA kernels of a default training run compile for every architecture, without spills."""
+"""The CUDA kernels of a default training run and of upscaling compile for every architecture.
+
+None of those that are run often spills registers.
+"""
 
 import json
 import os
@@ -19,7 +22,10 @@ REPORT = Path(__file__).resolve().parents[2] / "scripts" / "bench" / "kernels.py
 
 NVRTC = [Path(p) for p in os.environ.get("SPLATKIT_NVRTC", "").split(os.pathsep) if p]
 """Libraries of other NVRTC versions (libnvrtc.so.12 or .13) for the long tests."""
-HOT = {"project", "emit", "sort_pass", "blend", "blend_adj", "finish", "image_loss", "split_rows"}
+HOT = {
+    "project", "emit", "sort_pass", "blend", "blend_adj", "finish", "image_loss", "split_rows",
+    "upscale_hermite", "upscale_history", "upscale_features", "upscale_add", "upscale_fsr",
+}  # fmt: skip
 
 
 def report(*options: str) -> dict[str, Any]:

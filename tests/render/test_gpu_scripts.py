@@ -15,6 +15,7 @@ import torch
 
 from splatkit.render.backends import _cuda_device
 from splatkit.render.backends.cuda import CudaBackend
+from tests.enhance.captured import capture_graph, modules_that_pretend
 from tests.render import test_cuda_gpu as on_gpu
 from tests.render.cases import CASES
 from tests.render.fake_driver import FakeDriver
@@ -28,6 +29,7 @@ pytest.importorskip("cuda.core", reason="cuda-core is not installed")
 import gpu as bench  # noqa: E402  # pyright: ignore[reportMissingImports]
 import gpu_merge  # noqa: E402  # pyright: ignore[reportMissingImports]
 import gpu_train  # noqa: E402  # pyright: ignore[reportMissingImports]
+import gpu_upscale  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 
 @pytest.fixture
@@ -48,8 +50,13 @@ def gpu(monkeypatch):
         monkeypatch.setattr(bench, "get_backend", get_backend)
         monkeypatch.setattr(bench, "obstacle", lambda: None)
         monkeypatch.setattr(bench, "gsplat_obstacle", lambda: "there is none")
+        monkeypatch.setattr("splatkit.render.rows.get_backend", get_backend)
         monkeypatch.setattr(_cuda_device, "obstacle", lambda: None)
-        yield backend
+        monkeypatch.setattr(gpu_upscale, "obstacle", lambda: None)
+        monkeypatch.setattr(gpu_upscale, "PICTURES", (("s", 61, 45, 0.6), ("m", 61, 45, 1.5)))
+        monkeypatch.setattr("splatkit.enhance.inference.capture_graph", capture_graph)
+        with modules_that_pretend():
+            yield backend
 
 
 def test_kernels(gpu):
@@ -69,7 +76,21 @@ def test_kernels(gpu):
             name for name in figures if name.startswith("stage") and name.endswith(str(count))
         ]
         assert {name.split()[1] for name in stages} >= {"project", "emit", "blend", "finish"}
+    assert figures["U6 neural s 61x45"]["value"] is not None
+    assert figures["U6 neural m 61x45"]["goal"] == 1.5
+    assert figures["hermite 61x45"]["value"] is not None
+    driver = gpu.driver
+    rounds = 2 * (gpu_upscale.WARM_UP + gpu_upscale.RUNS)
+    assert len(driver.of("upscale_features")) == len(driver.of("upscale_add")) == rounds
+    assert ("upscale_features", "seen") in driver.checked
     json.dumps(list(figures.values()))
+
+
+def test_without_a_gpu_upscaling_says_so(monkeypatch):
+    monkeypatch.setattr(gpu_upscale, "obstacle", lambda: "no GPU")
+    figures = gpu_upscale.neural_figures()
+    assert [told["goal"] for told in figures] == [0.6, 1.5, 3.0]
+    assert {(told["value"], told["how"]) for told in figures} == {(None, "not measured: no GPU")}
 
 
 def test_peer(gpu, monkeypatch):

@@ -40,6 +40,8 @@ KERNELS = {
           add_edge(0.5f, c[0], c[1], c[2], c[3], fsr_luma(c), edge);
           out[3] = window_weight(edge_window(edge), c[4], c[5]);
           sharpen(c, c + 3, c + 6, c + 9, c + 12, 0.5f, out);
+          easu(c, 8, 5, c[0], c[1], out + 4);
+          sharpen_pixel(c, 8, 5, 3, 2, c[2], out + 7);
         }""",
     "gaussian.h": """
         __global__ void kernel(const float *q, float *axes, float *v_axes) {
@@ -95,10 +97,15 @@ KERNELS = {
           *seen = place_triangle(points, axes, 640, 480, 0.01, *place);
         }""",
     "upscale.h": """
-        __global__ void kernel(float t, float *out) {
-          const Hermite<float> h = hermite(t);
+        __global__ void kernel(int pixel, float step, float *out) {
+          const Cell cell = cell_at(place_of(pixel, step, 0.5f), 9);
+          const Hermite<float> h = hermite(cell.t);
           out[0] = h.value0 + h.value1 + h.slope0 + h.slope1;
-          out[1] = sample_weight(to_nearest(t));
+          out[1] = sample_weight(to_nearest(cell.t));
+          catmull_rom(cell.t, out + 2);
+          out[6] = moved(out, step, step, out[7]);
+          if (same_surface(out[6], step, out[7], out[8])) out[9] = reciprocal(step);
+          out[10] = weight_followed(out[1], out[6], out[7], 0.1f);
         }""",
 }
 """What instantiates a header's templates, forward and adjoint."""

@@ -19,6 +19,7 @@ CASES = {
     "training step": "test_simt_step.py",
     "images and gradients": "test_simt_parity.py",
     "triangles": "test_simt_triangles.py",
+    "upscaling": "test_simt_upscale.py",
 }
 
 

@@ -70,6 +70,10 @@ SK_HD T dot3(const T *a, const T *b) {
   return fma(a[0], b[0], fma(a[1], b[1], a[2] * b[2]));
 }
 
+// Short vectors of floats have an estimate and a step of Newton's method instead.
+SK_HD float reciprocal(float x) { return 1.0f / x; }
+SK_HD double reciprocal(double x) { return 1.0 / x; }
+
 // Neither infinite nor NaN.
 template <class T>
 SK_HD mask_of<T> finite(T x) {

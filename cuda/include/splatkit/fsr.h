@@ -75,6 +75,55 @@ SK_HD T window_weight(const EdgeWindow<T> &w, T dx, T dy) {
   return fma(T(25.0f / 16.0f) * base, base, T(-9.0f / 16.0f)) * (window * window);
 }
 
+SK_HD int within(int i, int count) { return i < 0 ? 0 : i < count ? i : count - 1; }
+// Where the colour of a pixel of [height,width,3] lies; beyond the border, of the nearest one.
+SK_HD const float *pixel_of(const float *image, int width, int height, int x, int y) {
+  return image + 3 * ((long long)within(y, height) * width + within(x, width));
+}
+
+// EASU: the colour [3] at a place on an image [height,width,3].
+//
+// The twelve taps around it, with the names that AMD's description has, in rows:
+//      b c
+//    e f g h
+//    i j k l
+//      n o
+SK_HD void easu(const float *image, int width, int height, float place_x, float place_y,
+                float *out) {
+  constexpr int TAPS = 12;
+  constexpr int TAP_X[TAPS] = {0, 1, -1, 0, 1, 2, -1, 0, 1, 2, 0, 1};
+  constexpr int TAP_Y[TAPS] = {-1, -1, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2};
+  enum Tap { b, c, e, f, g, h, i, j, k, l, n, o };
+  int x = (int)place_x, y = (int)place_y;
+  x -= place_x < (float)x;
+  y -= place_y < (float)y;
+  const float tx = place_x - (float)x, ty = place_y - (float)y;
+  float color[TAPS][3], luma[TAPS];
+  for (int t = 0; t < TAPS; ++t) {
+    const float *pixel = pixel_of(image, width, height, x + TAP_X[t], y + TAP_Y[t]);
+    for (int d = 0; d < 3; ++d) color[t][d] = clamp01(pixel[d]);
+    luma[t] = fsr_luma(color[t]);
+  }
+  Edge<float> edge = {0.0f, 0.0f, 0.0f};
+  const float sx = 1.0f - tx, sy = 1.0f - ty;
+  add_edge(sx * sy, luma[e], luma[g], luma[b], luma[j], luma[f], edge);
+  add_edge(tx * sy, luma[f], luma[h], luma[c], luma[k], luma[g], edge);
+  add_edge(sx * ty, luma[i], luma[k], luma[f], luma[n], luma[j], edge);
+  add_edge(tx * ty, luma[j], luma[l], luma[g], luma[o], luma[k], edge);
+  const EdgeWindow<float> window = edge_window(edge);
+  float sum[3] = {0.0f, 0.0f, 0.0f}, total = 0.0f;
+  for (int t = 0; t < TAPS; ++t) {
+    const float w = window_weight(window, (float)TAP_X[t] - tx, (float)TAP_Y[t] - ty);
+    total += w;
+    for (int d = 0; d < 3; ++d) sum[d] += w * color[t][d];
+  }
+  for (int d = 0; d < 3; ++d) {
+    const float low = min(min(color[f][d], color[g][d]), min(color[j][d], color[k][d]));
+    const float high = max(max(color[f][d], color[g][d]), max(color[j][d], color[k][d]));
+    out[d] = min(max(sum[d] / total, low), high);
+  }
+}
+
 // RCAS: the sharpened middle of a cross of pixels, all [3]; `sharpness` in 0..1, 1 the strongest.
 template <class T>
 SK_HD void sharpen(const T *above, const T *left, const T *center, const T *right, const T *below,
@@ -93,6 +142,19 @@ SK_HD void sharpen(const T *above, const T *left, const T *center, const T *righ
   const T inverse = T(1.0f) / fma(T(4.0f), lobe, T(1.0f));
   for (int c = 0; c < 3; ++c)
     out[c] = fma(lobe, above[c] + left[c] + right[c] + below[c], center[c]) * inverse;
+}
+// The same of a pixel of an image [height,width,3].
+SK_HD void sharpen_pixel(const float *image, int width, int height, int x, int y, float sharpness,
+                         float *out) {
+  const auto pixel = [&](int column, int row) {
+    return pixel_of(image, width, height, column, row);
+  };
+  const float *from[5] = {pixel(x, y - 1), pixel(x - 1, y), pixel(x, y), pixel(x + 1, y),
+                          pixel(x, y + 1)};
+  float cross[5][3];
+  for (int p = 0; p < 5; ++p)
+    for (int d = 0; d < 3; ++d) cross[p][d] = clamp01(from[p][d]);
+  sharpen(cross[0], cross[1], cross[2], cross[3], cross[4], sharpness, out);
 }
 
 }  // namespace SK_ISA

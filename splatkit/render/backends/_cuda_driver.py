@@ -22,6 +22,8 @@ _DTYPES: dict[str, tuple[torch.dtype, ...]] = {
     "int *": (torch.int32,),
     "unsigned *": (torch.int32, torch.int16),
     "unsigned long long *": (torch.int64,),
+    # Half precision, whose bits kernels turn into floats.
+    "unsigned short *": (torch.float16,),
     "unsigned char *": (torch.uint8,),
     "signed char *": (torch.int8,),
 }

@@ -39,7 +39,8 @@ class CudaBackend:
         self, driver: Driver, deterministic: bool = False, capture: Capture | None = None
     ) -> None:
         self.device = driver.device
-        self._driver = driver
+        self.driver = driver
+        """Launches; also kernels that are none of rendering."""
         self._always_deterministic = deterministic
         self._capture = capture
         self._room = InstanceRoom()
@@ -60,7 +61,7 @@ class CudaBackend:
     def project(
         self, gaussians: Gaussians, cameras: Cameras, options: ProjectOptions
     ) -> ScreenSplats:
-        return _cuda_ops.project(self._driver, gaussians, cameras, options)
+        return _cuda_ops.project(self.driver, gaussians, cameras, options)
 
     def blend(
         self,
@@ -70,7 +71,7 @@ class CudaBackend:
         request: BlendRequest | None = None,
     ) -> Blended:
         return _cuda_ops.blend(
-            self._driver,
+            self.driver,
             self._room,
             self._choice,
             splats,
@@ -80,7 +81,7 @@ class CudaBackend:
         )
 
     def ahead(self) -> CudaAhead:
-        return CudaAhead(self._driver, self._choice)
+        return CudaAhead(self.driver, self._choice)
 
     def draw(
         self, gaussians: Gaussians, cameras: Cameras, background: Tensor, options: ProjectOptions
@@ -91,11 +92,11 @@ class CudaBackend:
         self, rgb: Tensor, targets: Tensor, ssim_weight: float, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         # The same address from step to step, so that launches that read it can be replayed.
-        return _cuda_loss.l1_ssim(self._driver, self._memory.take, rgb, targets, ssim_weight, mask)
+        return _cuda_loss.l1_ssim(self.driver, self._memory.take, rgb, targets, ssim_weight, mask)
 
     def draw_triangles(self, request: DrawRequest) -> Drawn:
         """Draw triangles; float32."""
-        return _cuda_triangles.draw(self._driver, self._triangle_room, request)
+        return _cuda_triangles.draw(self.driver, self._triangle_room, request)
 
     def training_step(self) -> CudaStep:
-        return CudaStep(self._driver, self._deterministic, self._capture)
+        return CudaStep(self.driver, self._deterministic, self._capture)
