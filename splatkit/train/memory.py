@@ -80,18 +80,19 @@ def estimate(
     Args:
         scene: photos and their sizes.
         config: picture size, harmonics and threads.
-        max_gaussians: count that the scene grows to.
+        max_gaussians: of the finished scene; on the way there may be more.
         device: whose memory; on a GPU photos count as if they came one by one.
     """
     holding = _HOST if device.type == "cpu" else _GPU
     sizes = [config.picture_size(photo.width, photo.height) for photo in scene.training_photos]
     pixels = [width * height for width, height in sizes]
     channels = 4 + (scene.background is not None)
-    step = _PER_PIXEL * max(pixels, default=0) + holding.per_splat * max_gaussians
+    most = round(config.growth.peak * max_gaussians)
+    step = _PER_PIXEL * max(pixels, default=0) + holding.per_splat * most
     readers = config.threads or (os.cpu_count() or 1) + _READERS
     largest = max((photo.width * photo.height for photo in scene.photos), default=0)
     reading = readers * _PER_READ_PIXEL * largest * (_WITH_ALPHA if scene.background else 1)
-    gaussians = bytes_per_gaussian(count_from_degree(config.sh_degree)) * max_gaussians
+    gaussians = bytes_per_gaussian(count_from_degree(config.sh_degree)) * most
     there = 1.25 * sum(pixels) if holding.photos else 4 * max(pixels, default=0)
     return MemoryEstimate(
         program=holding.program,

@@ -62,7 +62,8 @@ def sized(config: TrainConfig, machine: Machine | None = None) -> TrainConfig:
     most = preset.max_gaussians * min(machine.strength, MOST_GAUSSIANS)
     if machine.memory_bytes is not None:
         each = bytes_per_gaussian(count_from_degree(config.sh_degree))
-        most = min(most, max(MEMORY_SHARE * machine.memory_bytes - PROGRAM, 0.0) / each)
+        room = max(MEMORY_SHARE * machine.memory_bytes - PROGRAM, 0.0) / each
+        most = min(most, room / config.growth.peak)
     side = preset.long_side * min(machine.strength, MOST_PIXELS) ** 0.5
     return replace(
         config,

@@ -338,7 +338,9 @@ class Trainer:
         now = Occasion(state.step, progress, state.budget, self._extent)
         chance = generator_for(config.seed, "disturb", state.step, self.backend.device)
         growth.disturb(state.model.gaussians, now, config.recipe.rates.decay(before), chance)
-        if growth.is_due(state.step, progress):
+        # Under a time limit the change that prunes to the budget may have been left out.
+        late = self.done and len(state.model.gaussians) > state.budget.max_gaussians
+        if late or growth.is_due(state.step, progress):
             # What stands where nothing can be is as good as dead: the strategy moves it away.
             gone = self._free.reached_by(state.model.gaussians)
             state.model.gaussians.logit_opacities[gone] = TRANSPARENT

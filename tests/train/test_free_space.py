@@ -76,5 +76,5 @@ def test_training_leaves_the_balls_empty(scene, views, tmp_path):
     recipe = replace(FAST.recipe, open_space=OpenSpace(share=0.0))
     config = replace(FAST, iterations=20, max_gaussians=60, start=file, recipe=recipe)
     off = replace(config, recipe=replace(recipe, free_space=FreeSpace(share=0.0)))
-    assert zones.reached_by(drain(train(scene, tmp_path / "off", off))).sum() >= 3
+    assert zones.reached_by(drain(train(scene, tmp_path / "off", off))).sum() >= 2
     assert not zones.reached_by(drain(train(scene, tmp_path / "on", config))).any()

@@ -128,7 +128,7 @@ def test_on_a_gpu_a_budget_is_one_of_its_memory(scene, monkeypatch):
     assert "stay within 4.0 GB" in note.text
     assert told.fraction == pytest.approx((4e9 - 600e6) / 80e9)
     # What is left is for photos.
-    fewer = replace(fitted, max_gaussians=1_000_000)
+    fewer = replace(fitted, max_gaussians=500_000)
     none, much = (photo_room(scene, each, GPU) for each in (fitted, fewer))
     assert none is not None
     assert much is not None

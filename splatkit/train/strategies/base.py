@@ -61,7 +61,7 @@ class Budget:
     start: int
     """Count at the first step."""
     max_gaussians: int
-    """Count at the end of growth; at least ``start``."""
+    """Count in the end; at least ``start``."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class Strategy(Protocol):
     @property
     def scale_weight(self) -> float:
         """Loss for mean size, in units of the scene's extent."""
+        ...
+
+    @property
+    def peak(self) -> float:
+        """Most Gaussians that there may be at any time, in units of the budget; at least 1."""
         ...
 
     def gathers(self, progress: float) -> bool:

@@ -52,6 +52,10 @@ class Classic:
     opacity_weight: float = 0.0
     scale_weight: float = 0.0
 
+    @property
+    def peak(self) -> float:
+        return 1.0
+
     def gathers(self, progress: float) -> bool:
         return progress < self.stop
 

@@ -48,6 +48,10 @@ class Mcmc:
     opacity_weight: float = 0.01
     scale_weight: float = 0.01
 
+    @property
+    def peak(self) -> float:
+        return 1.0
+
     def gathers(self, progress: float) -> bool:
         """Never: Gaussians are drawn by opacity."""
         return False

@@ -54,6 +54,20 @@ def error_scores(statistics: DensityStatistics) -> Tensor:
     return statistics.score_sum / statistics.visible_count.clamp_min(1)
 
 
+def most_shown(statistics: DensityStatistics, rows: Tensor, count: int) -> Tensor:
+    """The ``count`` of ``rows`` [K] that contribute most to the pictures, in their order.
+
+    What counts is the mean over views of the blend weights in a picture; those that were in no
+    view, of which nothing is known, come first.
+    """
+    if len(rows) <= count:
+        return rows
+    seen = statistics.visible_count[rows]
+    shown = torch.where(seen > 0, statistics.weight_sum[rows] / seen.clamp_min(1), torch.inf)
+    best = shown.argsort(descending=True, stable=True)[: max(count, 0)]
+    return rows[best.sort().values]
+
+
 def split(model: Model, kept: Tensor, chosen: Tensor) -> Model:
     """Keep the rows ``kept`` and split those at ``kept[chosen]`` in two, in Morton order.
 

@@ -1,11 +1,13 @@
 """Growth to a budget: counts, what moves, and that the picture stays."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from splatkit.core.transforms import rotation_from_quat
 from splatkit.train.metrics import psnr
-from splatkit.train.strategies import Budget, BudgetedGrowth
+from splatkit.train.strategies import Budget, BudgetedGrowth, Occasion
 from splatkit.train.strategies.moves import error_scores, morton_order, split
 from tests.train.strategies.common import chance, make_model, occasion, picture
 
@@ -49,7 +51,8 @@ def test_moments_follow_the_old_and_start_at_zero_for_the_new(model):
 def test_the_dead_move_and_the_count_stays(model):
     model.gaussians.logit_opacities[:10] = -9.0
     model.gaussians.means[10] = float("nan")
-    after = BudgetedGrowth().refine(model, occasion(50, 50, 0.5), chance())
+    growth = BudgetedGrowth(surplus=0.0)
+    after = growth.refine(model, occasion(50, 50, 0.5), chance())
     assert len(after.gaussians) == 50
     assert set(after.gaussians.extra["label"].tolist()) <= set(range(11, 50))
     assert after.gaussians.finite_mask().all()
@@ -59,18 +62,70 @@ def test_the_dead_move_and_the_count_stays(model):
 def test_growth_prefers_what_is_wrong(model):
     model.statistics.score_sum[:] = 0
     model.statistics.score_sum[20:25] = 1
-    after = BudgetedGrowth(most_added=1.0).refine(model, occasion(50, 55, 1.0), chance())
+    growth = BudgetedGrowth(most_added=1.0, moved=0.0)
+    after = growth.refine(model, occasion(50, 55, 1.0), chance())
     counts = torch.bincount(after.gaussians.extra["label"], minlength=50)
     assert counts[20:25].tolist() == [2] * 5
     assert len(after.gaussians) == 55
 
 
-def test_target_runs_from_the_first_count_to_the_budget():
+def test_target_rises_above_the_budget_and_comes_back_to_it():
     growth, budget = BudgetedGrowth(), Budget(100, 1000)
-    counts = [growth.target(p / 50, budget) for p in range(51)]
+    counts = [growth.target(p / 100, budget) for p in range(101)]
     assert counts[0] == 100
-    assert counts[-1] == growth.target(growth.stop, budget) == 1000
-    assert counts == sorted(counts)
+    assert max(counts) == growth.target(growth.stop, budget) == growth.peak * 1000 == 1500
+    top = counts.index(1500)
+    assert counts[:top] == sorted(counts[:top])
+    assert counts[top:] == sorted(counts[top:], reverse=True)
+    assert set(counts[75:]) == {1000}
+
+
+def test_runs_of_any_length_end_with_the_budget():
+    growth, budget = BudgetedGrowth(every=10), Budget(50, 60)
+    for steps in (15, 25, 42, 60, 81, 100, 250, 1000):
+        model, most = make_model(), 0
+        for step in range(1, steps + 1):
+            progress = step / steps
+            if growth.is_due(step, progress):
+                model.statistics.weight_sum += 1.0
+                model.statistics.score_sum += 1.0
+                model.statistics.visible_count += 1
+                now = Occasion(step, progress, budget, 4.0)
+                model = growth.refine(model, now, chance())
+                most = max(most, len(model.gaussians))
+        assert len(model.gaussians) == (60 if most else 50), steps
+        assert most <= growth.peak * 60
+    assert most > 80
+
+
+def test_those_that_show_least_are_pruned_down_to_the_budget(model):
+    model.statistics.weight_sum[:] = 5.0
+    model.statistics.weight_sum[30:45] = 0.01
+    growth = BudgetedGrowth(moved=0.0)
+    after = growth.refine(model, occasion(10, 35, growth.lean_from), chance())
+    assert after.gaussians.extra["label"].sort().values.tolist() == [*range(30), *range(45, 50)]
+
+
+def test_those_that_show_least_move_to_what_is_wrong(model):
+    model.statistics.weight_sum[:] = 5.0
+    model.statistics.weight_sum[7] = 0.01
+    model.statistics.score_sum[:] = 0
+    model.statistics.score_sum[20] = 1
+    growth = BudgetedGrowth(every=10, moved=0.1, surplus=0.0)
+    after = growth.refine(model, replace(occasion(10, 50, 0.8), step=40), chance())
+    labels = after.gaussians.extra["label"]
+    assert 7 not in labels
+    assert (labels == 20).sum() == 2
+    assert len(labels) == 50
+
+
+def test_what_no_photo_was_asked_about_stays(model):
+    model.statistics.weight_sum[:] = 5.0
+    model.statistics.weight_sum[:20] = 0
+    model.statistics.visible_count[:20] = 0
+    growth = BudgetedGrowth(moved=0.0)
+    after = growth.refine(model, occasion(10, 40, growth.lean_from), chance())
+    assert set(range(20)) <= set(after.gaussians.extra["label"].tolist())
 
 
 def test_refinement_is_the_same_for_the_same_chance(model):
