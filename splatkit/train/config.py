@@ -75,7 +75,7 @@ class TrainConfig:
     iterations: Annotated[int | None, tyro.conf.arg(aliases=("-i",))] = None
     """Training steps."""
     max_gaussians: int | None = None
-    """Gaussians of the finished scene; while it grows there are up to half as many more."""
+    """Gaussians of the finished scene."""
     strategy: Literal["budgeted", "mcmc", "classic"] = "budgeted"
     """How Gaussians are added and removed."""
     sh_degree: int = 3
