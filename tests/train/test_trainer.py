@@ -57,6 +57,22 @@ def test_training_learns_the_scene(scene, tmp_path, monkeypatch):
     assert steps[-1].loss < 0.6 * steps[0].loss
 
 
+class _LastChangeMissed(BudgetedGrowth):
+    """As under a time limit, when the steps that were planned turn out to take too long."""
+
+    def is_due(self, step, progress):
+        return progress < 0.7 and super().is_due(step, progress)
+
+
+def test_a_change_left_out_leaves_no_more_than_the_budget(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
+    recipe = replace(FAST.recipe, budgeted=_LastChangeMissed(every=2, most_added=1.0))
+    config = replace(FAST, iterations=60, recipe=recipe)
+    events, gaussians = events_of(train(scene, tmp_path / "run", config))
+    assert max(e.num_gaussians for e in events if isinstance(e, StepDone)) > 130
+    assert len(gaussians) == 120
+
+
 @pytest.mark.parametrize("strategy", ["budgeted", "mcmc", "classic"])
 def test_stopping_and_going_on_changes_no_bit(scene, tmp_path, monkeypatch, strategy):
     monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
