@@ -19,6 +19,8 @@ _RATE_SMOOTHING = 0.1
 
 Parts = tuple[float, float]
 """Seconds of a step that go with the pixels, and those that go with the Gaussians."""
+Cost = Callable[[float], Parts]
+"""Parts of a step's cost at a progress 0..1."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,10 @@ class Clock:
     large pictures and many Gaussians will cost.
 
     Args:
-        cost: parts of a step's cost at a progress 0..1.
         seconds: training time before this session.
     """
 
-    def __init__(self, cost: Callable[[float], Parts], seconds: float = 0.0) -> None:
-        self._cost = cost
+    def __init__(self, seconds: float = 0.0) -> None:
         self._before = seconds
         self._start = time.perf_counter()
         self._last = self._start
@@ -99,16 +99,16 @@ class Clock:
         """Recent rate; 0 before the first step."""
         return self._rate
 
-    def tick(self, progress: float, steps: int) -> None:
-        """Note that ``steps`` more steps are done, the last of them at ``progress``."""
+    def tick(self, parts: Parts, steps: int) -> None:
+        """Note that ``steps`` more steps are done, each of which works on these parts."""
         now = time.perf_counter()
         took = max(now - self._last, 1e-9) / steps
         half_life = max(_HALF_LIFE * (now - self._start), _LEAST_HALF_LIFE)
         self._last = now
         weight = 1 - (1 - _RATE_SMOOTHING) ** steps
         self._rate = 1 / took if self._rate == 0 else self._rate + weight * (1 / took - self._rate)
-        pixels, gaussians = self._cost(progress)
-        foreseen = self._seconds_of((pixels, gaussians)) or took
+        pixels, gaussians = parts
+        foreseen = self._seconds_of(parts) or took
         took = min(took, _LONGEST * foreseen)
         measured, fading = took / (pixels + gaussians), 0.5 ** (steps * took / half_life)
         x, y = pixels / (pixels + gaussians), gaussians / (pixels + gaussians)
@@ -120,19 +120,19 @@ class Clock:
         self._start += seconds
         self._last += seconds
 
-    def seconds_for(self, progress: float, steps: int) -> float:
+    def seconds_for(self, cost: Cost, progress: float, steps: int) -> float:
         """Time that ``steps`` evenly spread steps from ``progress`` to the end will take."""
-        return self._mean_seconds(progress) * steps
+        return self._mean_seconds(cost, progress) * steps
 
-    def steps_within(self, progress: float, seconds: float) -> int:
+    def steps_within(self, cost: Cost, progress: float, seconds: float) -> int:
         """Steps from ``progress`` to the end that fit into ``seconds``."""
-        each = self._mean_seconds(progress)
+        each = self._mean_seconds(cost, progress)
         return max(1, int(seconds / each)) if each > 0 else 1
 
-    def _mean_seconds(self, progress: float) -> float:
+    def _mean_seconds(self, cost: Cost, progress: float) -> float:
         rest = 1 - progress
         places = [progress + rest * (i + 0.5) / _SAMPLES for i in range(_SAMPLES)]
-        return sum(self._seconds_of(self._cost(place)) for place in places) / _SAMPLES
+        return sum(self._seconds_of(cost(place)) for place in places) / _SAMPLES
 
     def _seconds_of(self, parts: Parts) -> float:
         """Seconds of a step on this machine; 0 before the first measurement."""

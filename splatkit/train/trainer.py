@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from splatkit.train.start import shell_count, start_state
 from splatkit.train.state import TrainingState, save_state
 from splatkit.train.strategies import Occasion
 from splatkit.train.surface import add_surface_gradients
-from splatkit.train.timing import Clock, Parts, StepCost
+from splatkit.train.timing import Clock, Cost, Parts, StepCost
 
 SECONDS_BETWEEN_EVENTS = 0.25
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
@@ -178,7 +179,7 @@ class Trainer:
         self._ahead = rasterizer_ahead(backend)
         self._most_steps = config.most_steps(len(views))
         self._window = min(len(views), config.growth.every)
-        self._clock = Clock(self._cost, state.seconds)
+        self._clock = Clock(state.seconds)
         self._ticked = state.step
         self._losses = LossWatch()
         self._unread: list[torch.Tensor] = []
@@ -269,15 +270,15 @@ class Trainer:
     def report(self) -> StepDone:
         """Where the run stands."""
         state = self.state
-        progress = state.pace.progress(state.step)
         self._tick()
+        progress, left = state.pace.progress(state.step), state.pace.last_step - state.step
         return StepDone(
             step=state.step,
             iterations=state.pace.last_step,
             loss=self._losses.mean,
             num_gaussians=len(state.model.gaussians),
             steps_per_second=self._clock.steps_per_second,
-            seconds_left=self._clock.seconds_for(progress, state.pace.last_step - state.step),
+            seconds_left=self._clock.seconds_for(self._foreseen(), progress, left),
             gaussians=state.model.gaussians,
         )
 
@@ -341,6 +342,7 @@ class Trainer:
         # Under a time limit the change that prunes to the budget may have been left out.
         late = self.done and len(state.model.gaussians) > state.budget.max_gaussians
         if late or growth.is_due(state.step, progress):
+            self._tick()  # The steps so far had the count before the change.
             # What stands where nothing can be is as good as dead: the strategy moves it away.
             gone = self._free.reached_by(state.model.gaussians)
             state.model.gaussians.logit_opacities[gone] = TRANSPARENT
@@ -358,26 +360,41 @@ class Trainer:
         if limit is None or self.done:
             return
         left = limit * LIMIT_SHARE - self._clock.seconds
-        steps = self._clock.steps_within(state.pace.progress(state.step), left)
+        progress = state.pace.progress(state.step)
+        steps = self._clock.steps_within(self._foreseen(), progress, left)
         if self._most_steps is not None:
             steps = min(steps, self._most_steps - state.step)
         state.pace = state.pace.replanned(state.step, steps)
 
     def _tick(self) -> None:
-        steps = self.state.step - self._ticked
+        state = self.state
+        steps = state.step - self._ticked
         if steps:
-            self._clock.tick(self.state.pace.progress(self.state.step), steps)
-            self._ticked = self.state.step
+            parts = self._parts(state.pace.progress(state.step), len(state.model.gaussians))
+            self._clock.tick(parts, steps)
+            self._ticked = state.step
 
-    def _cost(self, progress: float) -> Parts:
-        """Parts of a step's cost at a progress 0..1."""
+    def _foreseen(self) -> Cost:
+        """What steps to come cost, with as many Gaussians as the changes to come will leave."""
+        state, growth = self.state, self.config.growth
+        places, counts = [], [len(state.model.gaussians)]
+        next_change = (state.step // growth.every + 1) * growth.every
+        for step in range(next_change, state.pace.last_step, growth.every):
+            now = Occasion(step, state.pace.progress(step), state.budget, self._extent)
+            if growth.is_due(step, now.progress):
+                places.append(now.progress)
+                counts.append(growth.count_after(counts[-1], now))
+        return lambda progress: self._parts(progress, counts[bisect_right(places, progress)])
+
+    def _parts(self, progress: float, count: int) -> Parts:
+        """Parts of a step's cost at a progress 0..1, with ``count`` Gaussians."""
         config, recipe = self.config, self.config.recipe
         factor = recipe.coarse.factor(progress, self.long_side)
         degree = sh_degree_at(progress, config.sh_degree, recipe.sh_grown_by)
         surfaces = self._surfaces and progress >= recipe.surface.start
         return StepCost().parts(
             self._pixels / factor**2,
-            config.growth.target(progress, self.state.budget),
+            count,
             count_from_degree(degree),
             self._window / config.growth.every if config.growth.gathers(progress) else 0.0,
             recipe.surface.cost if surfaces else 0.0,

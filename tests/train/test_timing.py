@@ -28,7 +28,7 @@ def hand(monkeypatch):
 
 def forecasts(hand, seconds_at, every=20):
     """Foreseen over true remaining time, from 15% of the time on."""
-    clock = Clock(parts)
+    clock = Clock()
     left = sum(seconds_at(step / STEPS) for step in range(STEPS))
     ratios = {}
     for step in range(STEPS):
@@ -37,8 +37,8 @@ def forecasts(hand, seconds_at, every=20):
         left -= took
         if (step + 1) % every == 0 and step + 1 < STEPS:
             progress = (step + 1) / STEPS
-            clock.tick(progress, every)
-            ratios[hand[0]] = clock.seconds_for(progress, STEPS - step - 1) / left
+            clock.tick(parts(progress), every)
+            ratios[hand[0]] = clock.seconds_for(parts, progress, STEPS - step - 1) / left
     return [ratio for seconds, ratio in ratios.items() if seconds >= 0.15 * hand[0]]
 
 
@@ -76,15 +76,15 @@ def test_the_remaining_time_is_right_for_steps_as_they_were_measured(hand, facto
 
 @pytest.mark.parametrize(("factor", "limit"), [(1, 600.0), (3, 600.0), (0.5, 90.0)])
 def test_a_time_limit_is_met_by_a_plan_that_hardly_changes(hand, factor, limit):
-    clock, pace = Clock(parts), Pace(15_000)
+    clock, pace = Clock(), Pace(15_000)
     plans, step = {}, 0
     while step < pace.last_step:
         hand[0] += factor * measured(pace.progress(step))
         step += 1
         if step % 50 == 0 and step < pace.last_step:
             progress = pace.progress(step)
-            clock.tick(progress, 50)
-            pace = pace.replanned(step, clock.steps_within(progress, limit - clock.seconds))
+            clock.tick(parts(progress), 50)
+            pace = pace.replanned(step, clock.steps_within(parts, progress, limit - clock.seconds))
             plans[progress] = pace.last_step
     assert clock.seconds == pytest.approx(limit, rel=0.02)
     late = [plan for progress, plan in plans.items() if progress >= 0.15]
@@ -102,35 +102,37 @@ def test_one_long_stall_does_not_spoil_the_forecast(hand):
             stall = 60.0
         return sum(parts(progress)) + stall
 
-    clock = Clock(parts)
+    clock = Clock()
     for step in range(1200):
         hand[0] += seconds_at(step / STEPS)
         if step % 20 == 19:
-            clock.tick((step + 1) / STEPS, 20)
+            clock.tick(parts((step + 1) / STEPS), 20)
     left = sum(sum(parts(step / STEPS)) for step in range(1200, STEPS))
     assert stalled
-    assert clock.seconds_for(0.3, STEPS - 1200) == pytest.approx(left, rel=0.1)
+    assert clock.seconds_for(parts, 0.3, STEPS - 1200) == pytest.approx(left, rel=0.1)
 
 
 def test_a_machine_that_becomes_slower_is_noticed(hand):
-    clock = Clock(parts)
+    clock = Clock()
     for step in range(3000):
         hand[0] += sum(parts(step / STEPS)) * (1 if step < 1000 else 3)
         if step % 20 == 19:
-            clock.tick((step + 1) / STEPS, 20)
+            clock.tick(parts((step + 1) / STEPS), 20)
     left = 3 * sum(sum(parts(step / STEPS)) for step in range(3000, STEPS))
-    assert clock.seconds_for(0.75, 1000) == pytest.approx(left, rel=0.25)
-    assert clock.steps_within(0.75, clock.seconds_for(0.75, 1000)) == pytest.approx(1000, abs=1)
+    assert clock.seconds_for(parts, 0.75, 1000) == pytest.approx(left, rel=0.25)
+    assert clock.steps_within(parts, 0.75, clock.seconds_for(parts, 0.75, 1000)) == pytest.approx(
+        1000, abs=1
+    )
 
 
 def test_before_the_first_measurement_nothing_is_foreseen(hand):
-    clock = Clock(parts)
-    assert clock.seconds_for(0.0, 100) == 0
-    assert clock.steps_within(0.0, 100.0) == 1
+    clock = Clock()
+    assert clock.seconds_for(parts, 0.0, 100) == 0
+    assert clock.steps_within(parts, 0.0, 100.0) == 1
     assert clock.steps_per_second == 0
 
 
 def test_time_of_earlier_sessions_counts(hand):
-    clock = Clock(parts, seconds=30.0)
+    clock = Clock(seconds=30.0)
     hand[0] += 5
     assert clock.seconds == 35

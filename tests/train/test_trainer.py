@@ -19,6 +19,7 @@ from splatkit.train.shell import Shell
 from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc
 from splatkit.train.surface import Surface
+from splatkit.train.timing import Clock, StepCost
 from splatkit.train.trainer import train
 from tests.train.photographed import events_of, make_scene, same
 
@@ -71,6 +72,29 @@ def test_a_change_left_out_leaves_no_more_than_the_budget(scene, tmp_path, monke
     events, gaussians = events_of(train(scene, tmp_path / "run", config))
     assert max(e.num_gaussians for e in events if isinstance(e, StepDone)) > 130
     assert len(gaussians) == 120
+
+
+class _CountsForeseen(Clock):
+    """Notes the cost that is foreseen of the steps to come, once a step."""
+
+    def seconds_for(self, cost, progress, steps):
+        self.costs.append(cost)
+        return super().seconds_for(cost, progress, steps)
+
+
+def test_as_many_gaussians_are_foreseen_as_there_come_to_be(scene, tmp_path, monkeypatch):
+    """At few and large changes, too, where growth cannot keep up with what there should be."""
+    costs = _CountsForeseen.costs = []
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
+    monkeypatch.setattr(trainer_module, "Clock", _CountsForeseen)
+    monkeypatch.setattr(StepCost, "parts", lambda self, pixels, gaussians, *rest: (1.0, gaussians))
+    events, _ = events_of(train(scene, tmp_path / "run", FAST))
+    steps = [event for event in events if isinstance(event, StepDone)]
+    there = [event.num_gaussians for event in steps]
+    assert len(set(there)) > 3
+    for now, cost in enumerate(costs):
+        foreseen = [cost(event.step / FAST.iterations)[1] for event in steps[now:]]
+        assert foreseen == there[now:]
 
 
 @pytest.mark.parametrize("strategy", ["budgeted", "mcmc", "classic"])

@@ -112,8 +112,8 @@ class Strategy(Protocol):
         """Whether the loss rises for a while after the change at this step, as it should."""
         ...
 
-    def target(self, progress: float, budget: Budget) -> int:
-        """Count foreseen at this progress."""
+    def count_after(self, count: int, now: Occasion) -> int:
+        """Count foreseen after a change at this occasion, of ``count`` before it."""
         ...
 
     def refine(self, model: Model, now: Occasion, generator: torch.Generator) -> Model:

@@ -65,6 +65,7 @@ class BudgetedGrowth:
         return False
 
     def target(self, progress: float, budget: Budget) -> int:
+        """Count to be had at this progress, if changes could add as many as they like."""
         most = max(budget.start, round(self.peak * budget.max_gaussians))
         if progress > self.stop:
             left = max(self.lean_from - progress, 0.0) / (self.lean_from - self.stop)
@@ -72,13 +73,19 @@ class BudgetedGrowth:
         share = max(progress - self.start, 0.0) / (self.stop - self.start)
         return round(budget.start + (most - budget.start) * share**self.exponent)
 
+    def count_after(self, count: int, now: Occasion) -> int:
+        last = now.progress + self._between(now) >= self.settle
+        target = now.budget.max_gaussians if last else self.target(now.progress, now.budget)
+        return min(target, round(count * (1 + self.most_added)))
+
     def refine(self, model: Model, now: Occasion, generator: torch.Generator) -> Model:
         kept = alive(model.gaussians, self.opacity_floor)
-        between = self.every * now.progress / now.step
-        last = now.progress + between >= self.settle
-        target = now.budget.max_gaussians if last else self.target(now.progress, now.budget)
-        wanted = min(target, round(len(model.gaussians) * (1 + self.most_added)))
-        moved = min(self.moved * between, self.most_moved) if now.progress < self.settle else 0.0
+        wanted = self.count_after(len(model.gaussians), now)
+        moved = (
+            min(self.moved * self._between(now), self.most_moved)
+            if now.progress < self.settle
+            else 0.0
+        )
         kept = most_shown(model.statistics, kept, min(wanted, round((1 - moved) * len(kept))))
         scores = error_scores(model.statistics)[kept]
         return split(model, kept, drawn(scores, wanted - len(kept), generator))
@@ -87,3 +94,7 @@ class BudgetedGrowth:
         self, gaussians: Gaussians, now: Occasion, decay: float, generator: torch.Generator
     ) -> None:
         """Nothing moves by chance."""
+
+    def _between(self, now: Occasion) -> float:
+        """Progress from one change to the next."""
+        return self.every * now.progress / now.step

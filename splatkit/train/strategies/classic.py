@@ -18,7 +18,7 @@ from torch import Tensor
 from splatkit.core import Gaussians
 from splatkit.core.transforms import rotation_from_quat
 from splatkit.render.backends.base import DensityStatistics
-from splatkit.train.strategies.base import Budget, Model, Occasion
+from splatkit.train.strategies.base import Model, Occasion
 from splatkit.train.strategies.moves import alive, forget, morton_order
 
 
@@ -66,10 +66,11 @@ class Classic:
         """Whether opacities are reset after this step."""
         return step > 0 and step % (self.reset_every // self.every * self.every) == 0
 
-    def target(self, progress: float, budget: Budget) -> int:
-        """Half-way foreseen: how many there will be depends on the photos."""
-        share = min(max((progress - self.start) / (self.stop - self.start), 0.0), 1.0)
-        return round(budget.start + (budget.max_gaussians - budget.start) * share)
+    def count_after(self, count: int, now: Occasion) -> int:
+        """Even growth to the budget: how many there will really be depends on the photos."""
+        between = self.every * now.progress / now.step
+        changes = max((self.stop - now.progress) / between, 1.0)
+        return round(count + max(now.budget.max_gaussians - count, 0) / changes)
 
     def refine(self, model: Model, now: Occasion, generator: torch.Generator) -> Model:
         room = max(now.budget.max_gaussians - len(model.gaussians), 0)

@@ -63,14 +63,18 @@ class Mcmc:
         return False
 
     def target(self, progress: float, budget: Budget) -> int:
+        """Count to be had at this progress."""
         share = min(max((progress - self.start) / (self.full - self.start), 0.0), 1.0)
         return round(budget.start * (budget.max_gaussians / max(budget.start, 1)) ** share)
 
+    def count_after(self, count: int, now: Occasion) -> int:
+        return self.target(now.progress, now.budget)
+
     def refine(self, model: Model, now: Occasion, generator: torch.Generator) -> Model:
         kept = alive(model.gaussians, self.opacity_floor)
-        wanted = self.target(now.progress, now.budget) - len(kept)
+        added = self.count_after(len(model.gaussians), now) - len(kept)
         opacities = model.gaussians.opacities[kept]
-        return relocate(model, kept, drawn(opacities, wanted, generator, repeats=True))
+        return relocate(model, kept, drawn(opacities, added, generator, repeats=True))
 
     def disturb(
         self, gaussians: Gaussians, now: Occasion, decay: float, generator: torch.Generator

@@ -91,7 +91,9 @@ def test_runs_of_any_length_end_with_the_budget():
                 model.statistics.score_sum += 1.0
                 model.statistics.visible_count += 1
                 now = Occasion(step, progress, budget, 4.0)
+                foreseen = growth.count_after(len(model.gaussians), now)
                 model = growth.refine(model, now, chance())
+                assert len(model.gaussians) == foreseen
                 most = max(most, len(model.gaussians))
         assert len(model.gaussians) == (60 if most else 50), steps
         assert most <= growth.peak * 60

@@ -1,5 +1,7 @@
 """Classic densification: who is cloned, split, pruned and reset."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -110,3 +112,16 @@ def test_moments_start_at_zero_for_what_is_new(model):
     assert sorted(moments[labels == 3].tolist()) == [0, 1]
     assert moments[labels == 4].tolist() == [0, 0]
     assert moments[labels < 3].all()
+
+
+def test_growth_is_foreseen_as_even_from_what_there_is_to_the_budget():
+    strategy, counts = Classic(every=100), [100]
+    for step in range(100, 1000, 100):
+        now = occasion(COUNT, 1000, step / 1000, step, EXTENT)
+        if strategy.is_due(step, now.progress):
+            counts.append(strategy.count_after(counts[-1], now))
+    assert counts[-1] == pytest.approx(1000, rel=0.05)
+    added = [after - before for before, after in pairwise(counts)]
+    assert max(added) == pytest.approx(min(added), rel=0.05)
+    # More than the budget is not foreseen to become less: nothing is pruned for it.
+    assert strategy.count_after(2000, occasion(COUNT, 1000, 0.2, 200, EXTENT)) == 2000
