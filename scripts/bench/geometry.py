@@ -48,10 +48,10 @@ def surface_errors(mesh: Triangles, scene: Scene, truth: Path) -> dict[str, floa
         camera = Cameras(viewmat[None], K[None], width, height)
         stored = cv2.imread(str(truth / "depth" / f"{Path(photo.name).stem}.png"), -1)
         depth = torch.from_numpy(stored.astype(np.float32)) * told["depth"]["unit_metres"]
-        true.append(_points(camera, depth))
+        true.append(camera.unprojected(depth)[depth > 0])
         drawn = render_triangles(mesh, camera, outputs=("depth",)).depth
         assert drawn is not None
-        seen.append(_points(camera, drawn[0]))
+        seen.append(camera.unprojected(drawn)[drawn > 0])
     wanted, found = torch.cat(true), torch.cat(seen)
     diagonal = float((wanted.amax(0) - wanted.amin(0)).norm())
     wanted, found = (_thinned(points, diagonal / 400) for points in (wanted, found))
@@ -64,15 +64,6 @@ def surface_errors(mesh: Triangles, scene: Scene, truth: Path) -> dict[str, floa
         "chamfer": float(to_found.mean() + to_wanted.mean()) / 2 / diagonal,
         "f1": 2 * precision * recall / max(precision + recall, 1e-9),
     }
-
-
-def _points(camera: Cameras, depth: Tensor) -> Tensor:
-    """[P,3] points of the world behind pixels with a depth."""
-    rows, columns = (depth > 0).nonzero(as_tuple=True)
-    K, matrix, z = camera.Ks[0], camera.viewmats[0], depth[depth > 0]
-    x = (columns + 0.5 - K[0, 2]) / K[0, 0] * z
-    y = (rows + 0.5 - K[1, 2]) / K[1, 1] * z
-    return (torch.stack((x, y, z), -1) - matrix[:3, 3]) @ matrix[:3, :3]
 
 
 def _thinned(points: Tensor, cell: float) -> Tensor:

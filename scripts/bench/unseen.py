@@ -66,18 +66,6 @@ def seen_by(places: Tensor, cameras: list[Cameras], depths: list[Tensor]) -> Ten
     return count
 
 
-def places_of(camera: Cameras, depth: Tensor) -> Tensor:
-    """[H*W,3] world points of a depth map [H,W]."""
-    rows, columns = torch.meshgrid(
-        torch.arange(camera.height) + 0.5, torch.arange(camera.width) + 0.5, indexing="ij"
-    )
-    K, viewmat = camera.Ks[0], camera.viewmats[0]
-    x = (columns - K[0, 2]) / K[0, 0] * depth
-    y = (rows - K[1, 2]) / K[1, 1] * depth
-    local = torch.stack((x, y, depth), -1).reshape(-1, 3)
-    return (local - viewmat[:3, 3]) @ viewmat[:3, :3]
-
-
 def measured(run: Path) -> dict[str, Unseen]:
     """Figures of every held-out photo of a finished run, by its name."""
     folder = RunFolder(run)
@@ -97,7 +85,7 @@ def measured(run: Path) -> dict[str, Unseen]:
     result = {}
     for view in drain(load_views(scene.held_out_photos, size, scene.background)):
         image, depth = shown(view)
-        seen = seen_by(places_of(view.camera, depth), cameras, depths) > 0
+        seen = seen_by(view.camera.unprojected(depth).reshape(-1, 3), cameras, depths) > 0
         result[view.name] = unseen(view.truth(image.device)[0], image, seen.reshape(depth.shape))
     return result
 

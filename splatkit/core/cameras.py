@@ -65,6 +65,31 @@ class Cameras:
         Ks = torch.stack((*rows, self.Ks[:, 2]), 1)
         return Cameras(self.viewmats, Ks, width, height, self.model)
 
+    def unprojected(self, depth: Tensor) -> Tensor:
+        """World points [1,H,W,3] that the pixels of a batch of one show.
+
+        Args:
+            depth: [1,H,W] or [H,W] z in the camera's frame at the pixels' centres.
+        """
+        points = unprojected(depth, self.Ks[0])
+        matrix = self.viewmats[0]
+        return (points - matrix[:3, 3]) @ matrix[:3, :3]
+
+
+def unprojected(depth: Tensor, K: Tensor) -> Tensor:
+    """Points [...,H,W,3] in the camera's frame that pixels show.
+
+    Args:
+        depth: [...,H,W] z at the pixels' centres, which are at halves.
+        K: [3,3] pinhole matrix, pixels.
+    """
+    height, width = depth.shape[-2:]
+    rows = torch.arange(height, device=depth.device)[:, None] + 0.5
+    columns = torch.arange(width, device=depth.device) + 0.5
+    x = (columns - K[0, 2]) / K[0, 0] * depth
+    y = (rows - K[1, 2]) / K[1, 1] * depth
+    return torch.stack((x, y, depth), -1)
+
 
 def intrinsics(fx: float, fy: float, cx: float, cy: float) -> Tensor:
     """[3,3] float64 pinhole matrix from focal lengths and principal point, pixels."""

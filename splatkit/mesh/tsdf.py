@@ -202,13 +202,7 @@ def _depths(view: DepthView) -> Tensor:
 
 def surface_points(view: DepthView) -> Tensor:
     """[P,3] points of the world that a view's pixels show."""
-    depth = view.depth
-    rows, columns = ((depth > 0) & depth.isfinite()).nonzero(as_tuple=True)
-    z = depth[rows, columns]
-    K, matrix = view.camera.Ks[0], view.camera.viewmats[0]
-    x = (columns + 0.5 - K[0, 2]) / K[0, 0] * z
-    y = (rows + 0.5 - K[1, 2]) / K[1, 1] * z
-    return (torch.stack((x, y, z), -1) - matrix[:3, 3]) @ matrix[:3, :3]
+    return view.camera.unprojected(view.depth)[(view.depth > 0) & view.depth.isfinite()]
 
 
 def choose_voxel(views: list[DepthView], warp: Warp, cells: int) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
+from splatkit.core.cameras import unprojected
 from splatkit.train.initialize import gaussians_at
 from splatkit.train.photos import View
 
@@ -107,15 +108,9 @@ def _seen_colors(views: list[View]) -> tuple[Tensor, Tensor]:
     for view in views[:: max(1, len(views) // 64)]:
         small = view.reduced(max(1, min(_PATCH, view.camera.width // 4, view.camera.height // 4)))
         camera, image = small.camera, small.image[0].float() / 255
-        rows, columns = torch.meshgrid(
-            torch.arange(camera.height) + 0.5, torch.arange(camera.width) + 0.5, indexing="ij"
-        )
-        K = camera.Ks[0]
-        local = torch.stack(
-            ((columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1], torch.ones_like(rows)), -1
-        )
-        world = torch.nn.functional.normalize(local @ camera.viewmats[0, :3, :3], dim=-1)
-        keep = torch.ones_like(rows, dtype=torch.bool)
+        ahead = unprojected(torch.ones(camera.height, camera.width), camera.Ks[0])
+        world = torch.nn.functional.normalize(ahead @ camera.viewmats[0, :3, :3], dim=-1)
+        keep = torch.ones(camera.height, camera.width, dtype=torch.bool)
         if small.mask is not None:
             keep = small.mask[0] > 0
         directions.append(world[keep])

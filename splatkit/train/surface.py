@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import Cameras, Gaussians
+from splatkit.core.cameras import unprojected
 from splatkit.render import Rendered, render
 from splatkit.render.backends.base import AdamState, Rasterizer, UpdateOptions
 from splatkit.train.photos import View
@@ -131,12 +132,7 @@ def normals_from_depth(depth: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]
         [1,H-2,W-2,3] in the world frame and [1,H-2,W-2] bool, of the pixels that have neighbours on
         all sides.
     """
-    K = cameras.Ks[0]
-    rows = torch.arange(cameras.height, device=depth.device) + 0.5
-    columns = torch.arange(cameras.width, device=depth.device) + 0.5
-    y = ((rows - K[1, 2]) / K[1, 1])[None, :, None] * depth
-    x = ((columns - K[0, 2]) / K[0, 0])[None, None, :] * depth
-    points = torch.stack((x, y, depth), -1)
+    points = unprojected(depth, cameras.Ks[0])
     across = points[:, 1:-1, 2:] - points[:, 1:-1, :-2]
     down = points[:, 2:, 1:-1] - points[:, :-2, 1:-1]
     # x right, y down, z forward: this order points at the camera.

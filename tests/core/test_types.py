@@ -15,6 +15,7 @@ from splatkit.core import (
     drain,
     intrinsics,
 )
+from splatkit.core.transforms import rotation_from_quat
 
 
 def _gaussians(count: int = 4, degree: int = 1) -> Gaussians:
@@ -73,6 +74,20 @@ def test_finite_mask_sees_every_parameter():
         getattr(gaussians, name)[2] = float("nan")
         assert gaussians.finite_mask().tolist() == [True, True, False, True]
     assert _gaussians(0).finite_mask().tolist() == []
+
+
+def test_unprojected_pixels_project_to_their_centres():
+    viewmat = torch.eye(4)
+    viewmat[:3, :3] = rotation_from_quat(torch.tensor([0.8, 0.1, -0.5, 0.3]))
+    viewmat[:3, 3] = torch.tensor([0.3, -1.0, 2.0])
+    camera = Cameras(viewmat[None], intrinsics(9.0, 7.0, 2.5, 1.0)[None].float(), 6, 4)
+    depth = 1 + torch.rand(1, 4, 6)
+    there = torch.nn.functional.pad(camera.unprojected(depth), (0, 1), value=1.0) @ viewmat.T
+    torch.testing.assert_close(there[..., 2], depth)
+    pixels = there[..., :3] @ camera.Ks[0].T / depth[..., None]
+    rows, columns = torch.meshgrid(torch.arange(4) + 0.5, torch.arange(6) + 0.5, indexing="ij")
+    torch.testing.assert_close(pixels[0, ..., 0], columns)
+    torch.testing.assert_close(pixels[0, ..., 1], rows)
 
 
 def test_camera_positions_and_resizing():

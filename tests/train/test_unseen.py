@@ -22,7 +22,7 @@ def camera_at(x):
 
 
 def test_a_place_is_seen_where_the_depth_shows_it(bench):
-    places = bench.places_of(camera_at(0.0), torch.full((30, 40), 4.0))
+    places = camera_at(0.0).unprojected(torch.full((30, 40), 4.0)).reshape(-1, 3)
     assert places[:, 2].abs().max() < 1e-5
     # The second camera stands half a picture further right; something hides its upper half.
     depth = torch.full((30, 40), 4.0)
