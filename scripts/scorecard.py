@@ -1,4 +1,4 @@
-"""Measure what the project promises: ``scripts/scorecard.py raster``, ``train`` or ``formats``.
+"""Measure what the project promises: ``scripts/scorecard.py raster``, ``train``, ``formats`` ...
 
 Prints a table, or with ``--json`` one document
 ``{name, machine, seconds, figures: [{id, value, unit, goal, pass, how}]}``.
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument(
         "--scene",
         type=Path,
-        help="of formats and triangles: a run folder; of formats also a scene file",
+        help="of formats, triangles and viewer: a run folder; of formats also a scene file",
     )
     options = parser.parse_args()
     start = time.perf_counter()

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from splatkit.core import Gaussians, UsageError
+from splatkit.core import Gaussians, SplatkitError, UsageError
 from splatkit.edit.placement import Similarity
 from splatkit.io import atomic_path, write_gaussians, write_json
 from splatkit.io.files import link_or_copy
 from splatkit.io.registry import format_to_write
 from splatkit.io.scene import load_scene, save_scene
 from splatkit.train.run_folder import RunFolder
-
-RECORD = "edit.json"
-"""What was done, in a new run folder; beside a file it is ``FILE.edit.json``."""
-
 
 def check_target(target: Path) -> None:
     """Refuse what exists already or cannot be written as a scene, before any work is done.
@@ -68,9 +65,11 @@ def save_edited(
     with atomic_path(target) as temporary:
         folder = RunFolder(temporary)
         write_gaussians(gaussians, folder.ply)
-        write_json(temporary / RECORD, record)
         if run is not None and RunFolder(run).scene.is_dir():
             _copy_photos(RunFolder(run).scene, folder.scene, placed)
+            with suppress(SplatkitError):
+                record["options"] = RunFolder(run).options()
+        write_json(folder.edits, record)
     return target
 
 

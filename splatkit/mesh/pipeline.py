@@ -399,13 +399,12 @@ def _opened(run: Path) -> tuple[Scene, Gaussians, TrainConfig]:
     folder = RunFolder(run)
     if not run.is_dir():
         raise UsageError(f"{run}: expected a run folder, found none there")
-    for path in (folder.config, folder.ply):
-        if not path.is_file():
-            raise SplatkitError(
-                f"{run}: expected the folder of a finished run, but {path.relative_to(run)} is "
-                "missing; train first: splatkit train PHOTOS -o RUN"
-            )
-    told = read_json(folder.config)
+    told = folder.options()
+    if not folder.ply.is_file():
+        raise SplatkitError(
+            f"{run}: expected the folder of a finished run, but {folder.ply.relative_to(run)} is "
+            "missing; train first: splatkit train PHOTOS -o RUN"
+        )
     config = TrainConfig(
         preset=told["preset"],
         resize=told["resize"],

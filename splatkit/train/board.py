@@ -24,7 +24,7 @@ def boarded(work: Generator[Event, None, T], folder: Path) -> Generator[Event, N
     except ImportError as error:
         raise UsageError(
             "--tensorboard: expected the tensorboard package, found none; "
-            "pip install splatkit[tensorboard]"
+            "pip install 'splatkit[tensorboard]'"
         ) from error
     with closing(work), SummaryWriter(str(folder)) as writer:
         while True:

@@ -219,7 +219,7 @@ def _export(
 
 
 def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dict[str, Any]]:
-    """Compare a finished run's exported scene with its held-out photos once more.
+    """Compare a finished run's exported scene, edited or not, with its held-out photos once more.
 
     Returns:
         The statistics, renewed in ``eval/stats.json``.
@@ -228,13 +228,15 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
         SplatkitError: the folder is not that of a finished run.
     """
     folder = RunFolder(Path(out))
-    for path in (folder.config, folder.ply, folder.stats):
-        if not path.is_file():
+    told = folder.options()
+    edited = folder.edits.is_file()
+    for path in (folder.ply, folder.scene, *(() if edited else (folder.stats,))):
+        if not path.exists():
             raise SplatkitError(
                 f"{out}: expected the folder of a finished run, but {path.relative_to(out)} is "
                 "missing; train first: splatkit train PHOTOS -o RUN"
             )
-    told, stats = read_json(folder.config), read_json(folder.stats)
+    stats = read_json(folder.stats) if folder.stats.is_file() else {}
     newest = newest_checkpoint(folder.checkpoints)
     if newest is not None and step_of(newest) > stats["iterations"]:
         yield Note(
@@ -252,13 +254,17 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
     )
     scene = as_configured(load_scene(folder.scene), config)
     views = yield from _views(scene.held_out_photos, scene, config)
+    gaussians = read_gaussians(folder.ply)
     results = yield from evaluate(
-        read_gaussians(folder.ply),
+        gaussians,
         views,
         scene.background,
         backend=get_backend(backend),
         pictures=folder.renders,
     )
+    if not stats:
+        told = {"num_gaussians": len(gaussians), "seed": told.get("seed", 0)}
+        stats = make_stats(folder.root.name, scene, results, told)
     stats |= compared(results) | {"backend": get_backend(backend).name}
     yield from publish(stats, folder)
     return stats

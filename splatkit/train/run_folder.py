@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from splatkit.core import Event, Gaussians, SplatkitError
+from splatkit.io.files import read_json
 from splatkit.train.events import Controls, StepDone
 from splatkit.train.machine import resident_bytes
 
@@ -68,6 +69,27 @@ class RunFolder:
     def log(self) -> Path:
         """One JSON document a line, one line an event."""
         return self.root / "log.jsonl"
+
+    @property
+    def edits(self) -> Path:
+        """What was done to the scene, where it was edited."""
+        return self.root / "edit.json"
+
+    def options(self) -> dict[str, Any]:
+        """Options of the training that the scene comes from, before it was edited or not.
+
+        Raises:
+            SplatkitError: the folder tells none.
+        """
+        told = read_json(self.config) if self.config.is_file() else None
+        if told is None and self.edits.is_file():
+            told = read_json(self.edits).get("options")
+        if told is None:
+            raise SplatkitError(
+                f"{self.root}: expected the folder of a finished run, but {self.config.name} is "
+                "missing; train first: splatkit train PHOTOS -o RUN"
+            )
+        return told
 
 
 def logged(work: Generator[Event, None, T], log: Path) -> Generator[Event, None, T]:

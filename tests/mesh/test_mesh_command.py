@@ -42,6 +42,24 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished(tmp_path_factory.mktemp("mesh") / "run")
 
 
+def test_an_edited_run_makes_a_mesh_and_is_measured(run: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    assert main(["edit", str(run), "--scale", "2", "-o", str(once)]) == 0
+    assert main(["edit", str(once), "--max-gaussians", "110", "-o", str(twice)]) == 0
+    capsys.readouterr()
+    assert main(["eval", str(twice), "--json"]) == 0
+    stats = json.loads(capsys.readouterr().out)
+    assert stats["num_gaussians"] == 110
+    assert stats["mean"]["psnr"] > 25
+    assert (twice / "report.html").is_file()
+    assert main(["mesh", str(twice), "--preset", "draft", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean"]["psnr"] > 15
+    # Training has no part in an edited scene, and never writes over it.
+    assert main(["train", "--resume", "-o", str(twice)]) == 2
+
+
 def test_a_textured_mesh_is_written_and_compared(run: Path, tmp_path: Path, capsys) -> None:
     pytest.importorskip("xatlas", reason="needs the extra mesh")
     pytest.importorskip("fast_simplification", reason="needs the extra mesh")

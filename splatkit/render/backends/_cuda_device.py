@@ -76,7 +76,7 @@ def _torch_obstacle() -> str | None:
         line = (
             "pip install --force-reinstall torch"
             if sys.platform == "linux"
-            else "see Installation in README.md for the line that installs one for CUDA"
+            else "pytorch.org/get-started tells the line that installs one for CUDA"
         )
         return f"{card} is here, but torch {torch.__version__} is a CPU build; {line}"
     if torch.cuda.is_available():
