@@ -167,7 +167,7 @@ def _rest_error(scene: OpenScene, ratio: float) -> float:
     for _ in range(int(ratio**2) - 1):
         picture = upscaler.frame(scene.gaussians, camera)
     with torch.no_grad():
-        plain = render(scene.gaussians, camera).rgb[0]
+        plain = render(scene.gaussians.to(picture.rgb.device), camera).rgb[0]
     return 255 * float((picture.rgb - plain).abs().max())
 
 
@@ -199,7 +199,7 @@ def _against_photos(scene: OpenScene) -> list[dict[str, Any]]:
                         None if mask is None else _enlarged(mask[..., None], camera)[..., 0] > 0.5
                     )
                 for name, upscaler in upscalers.items():
-                    shown = upscaler.frame(scene.gaussians, camera, background=background).rgb
+                    shown = upscaler.frame(scene.gaussians, camera, background=background).rgb.cpu()
                     score = psnr(to_8bit(shown), truth, mask)
                     scores.setdefault((name, size), []).append(score)
     goals = {"hermite": -0.1, "neural": -0.1, "fitted": 0.0}

@@ -16,6 +16,7 @@ from splatkit.io.registry import format_to_write
 from splatkit.io.scene import load_scene, save_scene
 from splatkit.train.run_folder import RunFolder
 
+
 def check_target(target: Path) -> None:
     """Refuse what exists already or cannot be written as a scene, before any work is done.
 

@@ -82,11 +82,11 @@ def bench_scene(scene: OpenScene, options: BenchOptions) -> Generator[Event, Non
     background = gaussians.means.new_tensor(scene.background)
     size = options.width, options.height
     views = scene.cameras(*size)
-    still = views if views is not None else circle(gaussians, options.views, *size)
+    still = views if views is not None else circle(scene.gaussians, options.views, *size)
     still = still[:: max(1, len(still) // options.views)][: options.views]
-    path = (circle(gaussians, STEP, *size) if views is None else captured(views, STEP, *size))[
-        STEP // 3 : STEP // 3 + options.frames
-    ]
+    path = (
+        circle(scene.gaussians, STEP, *size) if views is None else captured(views, STEP, *size)
+    )[STEP // 3 : STEP // 3 + options.frames]
     still, path = (cameras.to(torch.float32).to(backend.device) for cameras in (still, path))
     subject = Subject(gaussians, background, backend, options.network)
     pairs = [(USUAL, ratio) for ratio in options.ratios]
@@ -94,9 +94,9 @@ def bench_scene(scene: OpenScene, options: BenchOptions) -> Generator[Event, Non
     scores: dict[tuple[str, float], list[tuple[float, float, float]]] = {p: [] for p in pairs}
     for index in range(len(still)):
         camera = still[index : index + 1]
-        truth = to_8bit(subject.plain(camera))
+        truth = to_8bit(subject.plain(camera)).cpu()
         for mode, ratio in pairs:
-            shown = to_8bit(subject.upscaled(mode, ratio)(camera))
+            shown = to_8bit(subject.upscaled(mode, ratio)(camera)).cpu()
             slow = index % PERCEPTUAL_EVERY == 0
             scores[mode, ratio].append(
                 (
@@ -231,11 +231,11 @@ def _in_motion(
     scores, times, speedups = [], [], []
     for index in range(len(path)):
         camera = path[index : index + 1]
-        before = time.perf_counter()
+        before = _finished(path.viewmats.device)
         picture = upscaled(camera)
-        between = time.perf_counter()
+        between = _finished(path.viewmats.device)
         subject.plain(camera)
-        after = time.perf_counter()
+        after = _finished(path.viewmats.device)
         times.append(1e3 * (between - before))
         speedups.append((after - between) / (between - before))
         pictures.append(picture.clone())
@@ -252,6 +252,13 @@ def _in_motion(
         statistics.median(times),
         statistics.median(speedups),
     )
+
+
+def _finished(device: torch.device) -> float:
+    """The time when a device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()
+    return time.perf_counter()
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -40,7 +40,7 @@ def write_crops(scenes: Sequence[OpenScene], options: BenchOptions, path: Path) 
         subject = Subject(gaussians, gaussians.means.new_tensor(scene.background), backend)
         views = scene.cameras(options.width, options.height)
         if views is None:
-            views = circle(gaussians, 12, options.width, options.height)
+            views = circle(scene.gaussians, 12, options.width, options.height)
         camera = views[len(views) // 2 :][:1].to(torch.float32).to(backend.device)
         truth = subject.plain(camera)
         pictures = {mode: subject.upscaled(mode, ratio)(camera).clone() for mode in modes}

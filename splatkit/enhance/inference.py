@@ -123,8 +123,11 @@ class TorchEngine:
         """
         size = (1, FEATURES * FOLD**2, -(-height // FOLD), -(-width // FOLD))
         if self._replayed is None or self._replayed.given.shape != size:
-            # What is left of the old size goes first.
+            # What is left of the old size goes first, and what torch keeps for later: while a graph
+            # is captured no memory is given back, and none of an old graph's is used again.
             self._replayed = None
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
             layout = torch.channels_last
             given = torch.empty(size, dtype=self.dtype, device=self._device, memory_format=layout)
             self._replayed = Replayed(self._folded, given, capture_graph(self._device))

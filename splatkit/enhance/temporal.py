@@ -137,7 +137,8 @@ def accumulate(
     ]
     resting = past is not None and past.rests(camera)
     most = weight_in_motion(view.ratio) * temporal_weight
-    if not resting and most < LEAST_WEIGHT:
+    # A picture of one pixel has no cells between samples that a past could be read from.
+    if not resting and (most < LEAST_WEIGHT or min(view.width, view.height) < 2):
         past = None
     moved = motion(camera, past.camera if past else camera)
     rgb = small[0].new_empty(view.height, view.width, 3)

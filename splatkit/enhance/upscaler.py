@@ -197,7 +197,8 @@ class Upscaler:
     def _waited(self) -> float:
         """The time when the device has finished what it was given."""
         if self._backend.device.type == "cuda":
-            torch.cuda.synchronize(self._backend.device)
+            # This stream alone: to wait for the whole GPU would break what another thread captures.
+            torch.cuda.current_stream(self._backend.device).synchronize()
         return time.perf_counter()
 
 

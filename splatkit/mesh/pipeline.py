@@ -16,7 +16,6 @@ from torch import Tensor
 from splatkit import __version__
 from splatkit.core import Event, Gaussians, Note, Scene, SplatkitError, Triangles, UsageError
 from splatkit.io import mesh_glb, read_gaussians, write_json
-from splatkit.io.files import read_json
 from splatkit.io.scene import load_scene
 from splatkit.mesh.atlas import unwrapped
 from splatkit.mesh.between import pictures_between

@@ -11,7 +11,7 @@ import torch
 
 from splatkit.render.backends import get_backend
 from splatkit.render.backends._cuda_driver import Driver
-from splatkit.render.backends._cuda_later import Capture, capture_graph
+from splatkit.render.backends._cuda_later import Capture, capture_graph, own_stream
 from splatkit.render.backends._cuda_params import constant, divided
 from splatkit.render.backends._cuda_rows import RowKernels
 
@@ -26,6 +26,7 @@ __all__ = [
     "constant",
     "divided",
     "kernel_driver",
+    "own_stream",
     "row_kernels",
 ]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from splatkit.render.rows import own_stream
 from splatkit.train.photos import View
 
 ROOM_SHARE = 0.4
@@ -52,7 +53,7 @@ class PhotoStore:
         """Whether all pictures stay on the device."""
         self._there: dict[int, View] = {}
         self._coming: tuple[int, Future[View]] | None = None
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream = own_stream(device, "photos") if device.type == "cuda" else None
         self._sender = None if self.fits else ThreadPoolExecutor(1, "splatkit photos")
 
     def reduced(self, factor: int) -> PhotoStore:

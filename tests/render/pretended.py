@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from splatkit.render.rows import own_stream
+
 GPU = torch.device("cuda", 0)
 _WAITING = {
     "_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2",
@@ -249,6 +251,9 @@ class _Stream:
     def wait_stream(self, other: Any) -> None:
         pass
 
+    def synchronize(self) -> None:
+        pass
+
 
 @contextmanager
 def pretended_gpu(monkeypatch: pytest.MonkeyPatch, free: int = 8 << 30) -> Iterator[None]:
@@ -279,8 +284,10 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch, free: int = 8 << 30) -> Itera
     for name in ("empty", "zeros", "full"):
         monkeypatch.setattr(torch, name, _made_there(getattr(torch, name)))
     monkeypatch.setattr(Tensor, "record_stream", lambda tensor, stream: None)
+    own_stream.cache_clear()
     with _Factories():
         yield
+    own_stream.cache_clear()
 
 
 @contextmanager

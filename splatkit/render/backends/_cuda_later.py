@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import suppress
+from functools import cache
 from typing import Generic, TypeVar
 
 import torch
@@ -15,6 +18,8 @@ from splatkit.render.backends._cuda_plan import Choice
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
 """Takes work that enqueues launches; gives a function that enqueues the same ones again. The work
 is only recorded, not done, when it is taken."""
+_CAPTURING = threading.Lock()
+"""A process captures one graph at a time."""
 
 
 class LateReading:
@@ -176,21 +181,36 @@ class Replayer(Generic[Result]):
         return result
 
 
+@cache
+def own_stream(device: torch.device, use: str) -> torch.cuda.Stream:
+    """The device's stream for one use.
+
+    torch deals out the same 32 streams again and again: a new one for each graph would some day be
+    the one on which another thread loads photos.
+    """
+    return torch.cuda.Stream(device)
+
+
 def capture_graph(device: torch.device) -> Capture:
-    """Captures into CUDA graphs of this device."""
+    """Captures into CUDA graphs of this device, one at a time."""
 
     def capture(work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
-        side = torch.cuda.Stream(device)
-        side.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(side):
-            # Other threads may load photos meanwhile.
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                work()
-            finally:
+        with _CAPTURING:
+            side = own_stream(device, "capture")
+            side.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(side):
+                # Other threads may load photos meanwhile.
+                graph.capture_begin(capture_error_mode="thread_local")
+                try:
+                    work()
+                except BaseException:
+                    # The end of a broken capture fails, too, and would hide why.
+                    with suppress(RuntimeError):
+                        graph.capture_end()
+                    raise
                 graph.capture_end()
-        torch.cuda.current_stream(device).wait_stream(side)
+            torch.cuda.current_stream(device).wait_stream(side)
         return graph.replay
 
     return capture
