@@ -131,9 +131,9 @@ def _program_figures() -> list[dict[str, Any]]:
     for program in ("Blender", "Godot", "assimp", "trimesh", "three.js"):
         words = ("tests/mesh/test_outside_programs.py", "-m", "long", "-k", f"right and {program}")
         command = [sys.executable, "-m", "pytest", "-q", "-rPs", *words]
-        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
-        version = re.search(rf"^{re.escape(program)} .*", told, re.MULTILINE)
-        passed = None if version is None else float("1 passed" in told)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        version = re.search(rf"^{re.escape(program)} .*", done.stdout, re.MULTILINE)
+        passed = None if version is None else float(done.returncode == 0)
         how = f"{version[0] if version else f'{program} is not here'}: size, axes, material"
         figures.append(figure(f"{program} reads the file", passed, "", 1.0, how))
     figures += suite_figures(
