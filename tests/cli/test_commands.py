@@ -168,5 +168,5 @@ def test_an_nvidia_card_under_a_cpu_torch_is_named_with_the_line_to_install(monk
     assert "pip install --force-reinstall torch" in finding.value
     monkeypatch.setattr(_cuda_device.sys, "platform", "win32")
     _cuda_device.obstacle.cache_clear()
-    assert "README" in doctor.nvidia().value
+    assert "pytorch.org/get-started" in doctor.nvidia().value
     _cuda_device.obstacle.cache_clear()

@@ -38,5 +38,5 @@ def test_curves_are_written_and_events_passed_on(tmp_path):
 
 def test_without_the_library_there_is_one_line_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UsageError, match=r"pip install splatkit\[tensorboard\]"):
+    with pytest.raises(UsageError, match=r"pip install 'splatkit\[tensorboard\]'"):
         drain(boarded(work(), tmp_path))
