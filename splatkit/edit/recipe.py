@@ -29,6 +29,10 @@ UPS = ("photos", *AXES)
 STAGE = "Editing"
 
 
+LEAST_SCALE = 1e-6
+"""Files have sizes in single precision; what is scaled further may not be read back."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What to do, in this order; places are in the scene's frame as it comes."""
@@ -63,8 +67,11 @@ class Recipe:
             raise UsageError(
                 f"--measured: expected 7 numbers (x y z, x y z, distance), got {len(self.measured)}"
             )
-        if not 0 < self.scale < float("inf"):
-            raise UsageError(f"--scale: expected a positive number, got {self.scale}")
+        if not LEAST_SCALE <= self.scale <= 1 / LEAST_SCALE:
+            raise UsageError(
+                f"--scale: expected a positive number from {LEAST_SCALE:g} to "
+                f"{1 / LEAST_SCALE:g}, got {self.scale}"
+            )
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ def save_edited(
             with suppress(SplatkitError):
                 record["options"] = RunFolder(run).options()
         write_json(folder.edits, record)
+        # Another command may have made it meanwhile.
+        check_target(target)
     return target
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from splatkit.core import UsageError, drain
+from splatkit.core import Gaussians, UsageError, drain
+from splatkit.edit import saving
 from splatkit.edit.floaters import NONE
 from splatkit.edit.recipe import Recipe, Step, edit
 from splatkit.edit.saving import save_edited
 from splatkit.export import open_scene
-from splatkit.io import read_gaussians, read_json
+from splatkit.io import read_gaussians, read_json, write_gaussians
 from splatkit.render import render
 from tests.scenes import ball_over_floor, write_run
 
@@ -97,6 +98,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
         ({"up": "sideways"}, "--up: expected one of photos"),
         ({"measured": (1,)}, "--measured: expected 7 numbers"),
         ({"scale": 0.0}, "--scale: expected a positive number"),
+        ({"scale": 1e30}, "--scale: expected a positive number from 1e-06 to"),
     ],
 )
 def test_wrong_options(wrong: dict, message: str) -> None:
@@ -107,3 +109,18 @@ def test_wrong_options(wrong: dict, message: str) -> None:
 def test_a_step_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="--crop: this would leave none"):
         drain(edit(ball_over_floor(), Recipe(crop=(99, 99, 99, 1)), []))
+
+
+def test_a_folder_that_another_command_makes_meanwhile_is_kept(tmp_path: Path, monkeypatch) -> None:
+    scene, target = open_scene(write_run(tmp_path / "old")).gaussians, tmp_path / "new"
+
+    def slowly(gaussians: Gaussians, path: Path) -> None:
+        write_gaussians(gaussians, path)
+        target.mkdir()
+        (target / "theirs").touch()
+
+    monkeypatch.setattr(saving, "write_gaussians", slowly)
+    with pytest.raises(UsageError, match="expected a new name"):
+        save_edited(scene, target, [])
+    assert [path.name for path in target.iterdir()] == ["theirs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
