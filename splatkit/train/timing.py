@@ -28,9 +28,9 @@ class StepCost:
     """Time of a step on one machine (two cores with AVX-512), by what it works on.
 
     Only the proportions matter: a ``Clock`` finds out how fast another machine is. They are those
-    with which the forecasts of six recorded trainings, computed again, are best: six photo sets, 1
-    to 6 minutes, 640 pixels wide and up to 150 thousand Gaussians. From 15% of their time on all
-    are right within 15%; the same steps took up to half as long again from minute to minute.
+    with which the forecasts of six recorded trainings, computed again, were best: six photo sets, 1
+    to 6 minutes, 640 pixels wide and up to 150 thousand Gaussians. The same steps took up to half
+    as long again from minute to minute; docs/training.md says how far forecasts are off.
     """
 
     per_pixel: float = 110e-9
