@@ -23,7 +23,7 @@ from splatkit.io.scene import load_scene
 from splatkit.mesh.reach import places_behind, projected
 from splatkit.mesh.surface import depth_views
 from splatkit.mesh.tsdf import DepthView
-from splatkit.train.config import TrainConfig
+from splatkit.train.config import config_of
 from splatkit.train.photos import View, load_views
 from splatkit.train.run_folder import RunFolder
 
@@ -65,7 +65,7 @@ def main() -> None:
     for run in parser.parse_args().runs:
         folder = RunFolder(run)
         scene, told = load_scene(folder.scene), read_json(folder.config)
-        config = TrainConfig(preset=told["preset"], resize=told["resize"])
+        config = config_of(told)
         photos, held_out = (
             drain(load_views(some, config.picture_size, scene.background))
             for some in (scene.training_photos, scene.held_out_photos)

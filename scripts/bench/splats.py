@@ -26,7 +26,7 @@ from splatkit.mesh.pipeline import draw
 from splatkit.mesh.seeds import GAUSSIAN_SHARE, SURFACE_SHARE, shown, triangles_of, with_surface
 from splatkit.mesh.splats import SplatSchedule, fitted
 from splatkit.mesh.surface import surface
-from splatkit.train.config import TrainConfig
+from splatkit.train.config import TrainConfig, config_of
 from splatkit.train.initialize import gaussians_at
 from splatkit.train.metrics import psnr, to_8bit
 from splatkit.train.photos import View, load_views
@@ -76,7 +76,7 @@ class _Starts:
     def _surface(self) -> Triangles:
         # Depth has to be drawn at the size of training: smaller, Gaussians are drawn too large.
         told = read_json(self._folder.config)
-        views = self._views(TrainConfig(preset=told["preset"], resize=told["resize"]))
+        views = self._views(config_of(told))
         count = round(SURFACE_SHARE * COUNT)
         made = drain(surface(self._gaussians, views, cells=CELLS, triangles=count))
         return drain(painted(made, self.views, self.background, steps=0))

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from figure import figure, figures_of
+from file_pictures import Options as PictureOptions
+from file_pictures import picture_figures
 from formats_card import suite_figures
 from geometry import surface_errors
 from mesh_fps import Options as FpsOptions
@@ -40,7 +42,7 @@ def triangles_figures(runs: Path, scene: Path | None, only: str = "") -> list[di
 
     Args:
         runs: folder of trainings; each set of ``REAL`` in it makes a part "NAME surface" and one
-            "NAME splats".
+            "NAME splats", and for the files of these "NAME surface pictures" and so on.
         scene: a run of the sample, for its true mesh; when None ``sample`` in that folder, trained
             if it is not there.
         only: part of a name; the others are sample, programs, frames and op.
@@ -52,7 +54,9 @@ def triangles_figures(runs: Path, scene: Path | None, only: str = "") -> list[di
     for name in REAL:
         if RunFolder(runs / name).ply.is_file():
             for mode in BEHIND:
-                parts[f"{name} {mode}"] = partial(_product, runs / name, mode)
+                run = runs / name
+                parts[f"{name} {mode}"] = partial(_product, run, mode)
+                parts[f"{name} {mode} pictures"] = partial(_picture_figures, run, mode)
     parts |= {
         "sample": lambda: _shape_figures(runs, scene),
         "programs": _program_figures,
@@ -100,6 +104,11 @@ def _product(run: Path, mode: str) -> list[dict[str, Any]]:
         figure(f"{name} seconds", stats["seconds"], "s", MOST_SECONDS, how, -1),
         figure(f"{name} median edge", stats["median_edge_pixels"], "pixels", None, how),
     ]
+
+
+def _picture_figures(run: Path, mode: Any) -> list[dict[str, Any]]:
+    """How a product's file looks in other programs."""
+    return picture_figures(PictureOptions(run, mode))
 
 
 def _shape_figures(runs: Path, scene: Path | None) -> list[dict[str, Any]]:

@@ -31,11 +31,12 @@ from splatkit.mesh.splats import fitted
 from splatkit.mesh.surface import surface
 from splatkit.mesh.warp import Warp, warp_of
 from splatkit.render import get_backend, render_triangles
-from splatkit.train.config import TrainConfig
+from splatkit.train.config import TrainConfig, config_of
 from splatkit.train.evaluate import compare
 from splatkit.train.machine import describe_machine
 from splatkit.train.metrics import psnr, to_8bit
 from splatkit.train.photos import View, load_views
+from splatkit.train.pipeline import as_configured
 from splatkit.train.run_folder import RunFolder
 
 TIME_SHARE = 0.9
@@ -404,14 +405,8 @@ def _opened(run: Path) -> tuple[Scene, Gaussians, TrainConfig]:
             f"{run}: expected the folder of a finished run, but {folder.ply.relative_to(run)} is "
             "missing; train first: splatkit train PHOTOS -o RUN"
         )
-    config = TrainConfig(
-        preset=told["preset"],
-        resize=told["resize"],
-        masks=told.get("masks", "ignore"),
-        surface=told.get("surface", False),
-        exposure=told.get("exposure", "same"),
-    )
-    scene = load_scene(folder.scene)
+    config = config_of(told)
+    scene = as_configured(load_scene(folder.scene), config)
     if len(scene.training_photos) < LEAST_CAMERAS:
         held_out = len(scene.held_out_photos)
         uncounted = f" (and {held_out} held out for evaluation, not counted)" if held_out else ""

@@ -212,6 +212,16 @@ def plain(config: TrainConfig) -> dict[str, Any]:
     }
 
 
+def config_of(told: dict[str, Any]) -> TrainConfig:
+    """How a finished training took its photos and looked after surfaces; all else as by default.
+
+    Args:
+        told: its options, as ``plain`` gave them; of older versions some may be missing.
+    """
+    names = ("preset", "resize", "masks", "background", "exposure", "surface")
+    return TrainConfig(**{name: told[name] for name in names if name in told})
+
+
 def flattened(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options as one level, their names joined by dots."""
     result: dict[str, Any] = {}

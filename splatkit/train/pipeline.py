@@ -21,7 +21,7 @@ from splatkit.io.registry import read_gaussians, write_gaussians
 from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.render import get_backend
 from splatkit.train.board import boarded
-from splatkit.train.config import TrainConfig, plain
+from splatkit.train.config import TrainConfig, config_of, plain
 from splatkit.train.evaluate import agreement, evaluate
 from splatkit.train.events import Ingested, Saved, Started
 from splatkit.train.machine import describe_machine, gpu_figures, timed
@@ -245,13 +245,7 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
             f"-o {out} to see that scene's figures",
             warning=True,
         )
-    config = TrainConfig(
-        preset=told["preset"],
-        resize=told["resize"],
-        masks=told.get("masks", "ignore"),
-        background=told.get("background", "auto"),
-        backend=backend,
-    )
+    config = replace(config_of(told), backend=backend)
     scene = as_configured(load_scene(folder.scene), config)
     views = yield from _views(scene.held_out_photos, scene, config)
     gaussians = read_gaussians(folder.ply)
