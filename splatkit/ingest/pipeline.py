@@ -22,7 +22,7 @@ from splatkit.ingest.report_part import REPORT_FILE, write_report
 from splatkit.ingest.sources import Cameras, Source, find_source
 from splatkit.ingest.split import choose_held_out
 from splatkit.io.camera_files import write_cameras
-from splatkit.io.files import read_json, remove_leftovers, write_json
+from splatkit.io.files import LOCK_FILE, alone_at, read_json, remove_leftovers, write_json
 from splatkit.io.scene import POINTS_FILE, SCENE_FILE, load_scene
 
 STATE_FILE = "ingest.json"
@@ -58,6 +58,13 @@ def ingest(
     except OSError as error:
         raise SplatkitError(f"{source}: cannot be read ({error.strerror})") from error
     _claim(out)
+    with alone_at(out, out / LOCK_FILE):
+        yield from _ingested(found, out, config)
+    return out
+
+
+def _ingested(found: Source, out: Path, config: IngestConfig) -> Generator[Event, None, None]:
+    """A scene whose folder is its own."""
     if found.videos:
         found = yield from _frames(found, out, config)
     check_scale_options(config.scale_distance, config.marker, found.names)
@@ -65,7 +72,7 @@ def ingest(
     state = _state(found, held_out, config)
     if _is_current(out, state):
         yield Note(f"{out}: the scene is there already and its photos have not changed")
-        return out
+        return
     yield Note(_what_was_found(found))
     cameras = found.cameras
     if cameras is None:
@@ -87,7 +94,6 @@ def ingest(
         f"Scene: {len(scene.photos)} of {len(found.names)} photos, {len(scene.points)} points, "
         f"{len(scene.held_out_photos)} held out"
     )
-    return out
 
 
 def check(

@@ -16,13 +16,17 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from splatkit.core import SplatkitError
+from filelock import FileLock, Timeout
+
+from splatkit.core import SplatkitError, UsageError
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NEARLY_FULL_BYTES = 1 << 16
 _LARGE_BYTES = 1 << 24
 """From this size on it takes milliseconds to give a file's blocks back."""
 _LEFTOVER_PATTERN = ".*.tmp*"
+LOCK_FILE = ".lock"
+"""In folders that one command at a time may write to; it stays when they have ended."""
 
 
 @contextmanager
@@ -108,6 +112,40 @@ def link_or_copy(source: Path, target: Path) -> None:
     except OSError:
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
+
+
+@contextmanager
+def alone_at(place: Path, lock: Path) -> Iterator[None]:
+    """Keep other splatkit commands from a place while the block lasts.
+
+    The system lets go of the lock when the process ends, however it does.
+
+    Args:
+        place: what is written to.
+        lock: the file that is locked; its folder is made, and it stays.
+
+    Raises:
+        UsageError: another command is at work there.
+        SplatkitError: the lock cannot be written.
+    """
+    # Whoever ends a generator may be another thread than the one that began it.
+    held = FileLock(lock, timeout=0, thread_local=False)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except Timeout:
+        raise UsageError(
+            f"{place}: another splatkit command is at work there; wait until it has ended or stop "
+            "it, or choose another folder"
+        ) from None
+    except OSError as error:
+        raise SplatkitError(
+            f"{lock}: cannot be written ({error.strerror}); choose a folder that you can write to"
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def remove_leftovers(folder: Path | str) -> None:

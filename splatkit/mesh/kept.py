@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from splatkit.core import Event, Note
 from splatkit.io import write_json
-from splatkit.io.files import atomic_path, read_json
+from splatkit.io.files import LOCK_FILE, alone_at, atomic_path, read_json
 
 SAVE_SECONDS = 60.0
 """Between two times that a stage which goes on for long is kept."""
@@ -24,9 +25,27 @@ class Kept:
     """The folder ``OUT.partial``: one file for each stage, and what they were made of."""
 
     def __init__(self, output: Path) -> None:
-        self._folder = output.with_suffix(".partial")
+        self._output, self._folder = output, output.with_suffix(".partial")
         self._saved = time.monotonic()
         self._facts: dict[str, Any] = {}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other commands from this work while the block lasts.
+
+        Raises:
+            UsageError: one is at it.
+        """
+        new = not self._output.parent.exists()
+        with alone_at(self._output, self._folder / LOCK_FILE):
+            try:
+                yield
+            finally:
+                if not self._files():
+                    self._remove_all()
+                if new:
+                    with suppress(OSError):  # something is in it
+                        self._output.parent.rmdir()
 
     def begin(self, facts: Mapping[str, Any], resume: bool) -> Generator[Event, None, None]:
         """Take up what is there, if that is wanted and it was made of the same; else start anew.
@@ -67,7 +86,18 @@ class Kept:
 
     def remove(self) -> None:
         """Forget all; the output is complete."""
+        for file in self._files():
+            file.unlink()
+        if not (self._folder / LOCK_FILE).exists():
+            self._remove_all()
+
+    def _remove_all(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        if not self._folder.is_dir():
+            return []
+        return [file for file in self._folder.iterdir() if file.name != LOCK_FILE]
 
     def _path(self, stage: str) -> Path:
         return self._folder / f"{stage}.npz"

@@ -82,8 +82,18 @@ def make_mesh(
     if output.suffix.lower() != ".glb":
         raise UsageError(f"{output}: expected a name ending in .glb")
     job, held_out = yield from _begun(Path(run), options, start)
-    background, kept = job.background, Kept(output)
-    yield from kept.begin(options.facts() | _facts_of_run(Path(run)), options.resume)
+    kept = Kept(output)
+    with kept.alone():
+        made = yield from _made(job, held_out, Path(run), output, kept)
+    return made
+
+
+def _made(
+    job: _Job, held_out: list[View], run: Path, output: Path, kept: Kept
+) -> Generator[Event, None, MeshMade]:
+    """A mesh whose place is its own."""
+    options, background = job.options, job.background
+    yield from kept.begin(options.facts() | _facts_of_run(run), options.resume)
     if options.mode == "splats":
         made, sky, levels = (yield from _splats(job, kept)), 0, []
     else:
@@ -109,7 +119,7 @@ def make_mesh(
     stats |= {
         "sky_triangles": sky,
         "bytes": output.stat().st_size,
-        "seconds": time.monotonic() - start,
+        "seconds": time.monotonic() - job.start,
         "machine": describe_machine(),
         "compared_with": "held-out photos" if held_out else "all photos",
         "mode": options.mode,

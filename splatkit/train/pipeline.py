@@ -16,7 +16,7 @@ from splatkit import __version__
 from splatkit.core import Event, Gaussians, Note, Photo, Scene, SplatkitError
 from splatkit.ingest import ingest
 from splatkit.ingest.pipeline import WORK
-from splatkit.io.files import read_json, remove_leftovers, write_json
+from splatkit.io.files import alone_at, read_json, remove_leftovers, write_json
 from splatkit.io.registry import read_gaussians, write_gaussians
 from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.render import get_backend
@@ -69,9 +69,17 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
         refuse_to_replace(folder)
         if config.start is not None:
             read_gaussians(config.start)
+    with alone_at(folder.root, folder.lock):
+        yield from _begun(source, folder, config, changes)
+    return folder.root
+
+
+def _begun(
+    source: Path, folder: RunFolder, config: TrainConfig, changes: list[str]
+) -> Generator[Event, None, None]:
+    """A run whose folder is its own."""
     new = not folder.config.exists() and not folder.scene.exists()
     began = time.perf_counter()
-    folder.root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.root)
     for change in changes:
         yield Note(f"Changed: {change}")
@@ -98,11 +106,10 @@ def run(source: Path, out: Path, config: TrainConfig) -> Generator[Event, None, 
         last = newest_checkpoint(folder.checkpoints)
         kept = f"{last} is intact: go on" if last else "nothing is lost: start again"
         raise SplatkitError(
-            f"{out}: the memory ran out; {kept} with splatkit train --resume -o {out} and a lower "
-            "--max-gaussians, "
-            "--memory-budget or --resize, or close other programs"
+            f"{folder.root}: the memory ran out; {kept} with splatkit train --resume -o "
+            f"{folder.root} and a lower --max-gaussians, --memory-budget or --resize, or close "
+            "other programs"
         ) from error
-    return folder.root
 
 
 def _remove_beginning(folder: RunFolder, seconds: float) -> None:
@@ -115,6 +122,7 @@ def _remove_beginning(folder: RunFolder, seconds: float) -> None:
     with suppress(OSError):
         folder.config.unlink(missing_ok=True)
         folder.log.unlink(missing_ok=True)
+        folder.lock.unlink()
         folder.root.rmdir()
 
 

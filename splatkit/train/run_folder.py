@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from splatkit.core import Event, Gaussians, SplatkitError
-from splatkit.io.files import read_json
+from splatkit.io.files import LOCK_FILE, read_json
 from splatkit.train.events import Controls, StepDone
 from splatkit.train.machine import resident_bytes
 
@@ -29,6 +29,11 @@ class RunFolder:
     def config(self) -> Path:
         """All options of the last start."""
         return self.root / "config.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the training that is at work here."""
+        return self.root / LOCK_FILE
 
     @property
     def scene(self) -> Path:

@@ -1,14 +1,18 @@
 """Atomic writes: complete or absent, whatever goes wrong in between."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from splatkit.core import SplatkitError
+from splatkit.core import SplatkitError, UsageError
 from splatkit.io import files
 from splatkit.io.files import (
+    LOCK_FILE,
+    alone_at,
     atomic_path,
     link_or_copy,
     read_json,
@@ -122,6 +126,33 @@ def test_link_or_copy_gives_the_same_bytes_and_never_follows_a_change_of_links(t
     (tmp_path / "link").unlink()
     assert (tmp_path / "deep" / "b").read_bytes() == b"pixels"
     assert not (tmp_path / "deep" / "b").is_symlink()
+
+
+def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path):
+    place, lock = tmp_path / "run", tmp_path / "run" / LOCK_FILE
+    hold = (
+        "import sys, time; from pathlib import Path; from splatkit.io.files import alone_at\n"
+        "with alone_at(*map(Path, sys.argv[1:])): print('held', flush=True); time.sleep(99)"
+    )
+    words = [sys.executable, "-c", hold, str(place), str(lock)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        taken = pytest.raises(UsageError, match="run: another splatkit command is at work there")
+        with taken, alone_at(place, lock):
+            pass
+        other.kill()
+    with alone_at(place, lock), pytest.raises(UsageError), alone_at(place, lock):
+        pass
+    with alone_at(place, lock):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused = pytest.raises(SplatkitError, match="choose a folder that you can write to")
+    with refused, alone_at(tmp_path / "file", tmp_path / "file" / LOCK_FILE):
+        pass
 
 
 def test_json_round_trip_and_refusals(tmp_path):

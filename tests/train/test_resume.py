@@ -1,6 +1,7 @@
 """A run goes on with its own options, and with what is said anew."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +136,19 @@ def test_a_run_without_its_photos_goes_on_with_the_scene_that_it_keeps(done):
     assert f"Going on with the photos and cameras in {folder / 'scene'}" in told
     assert next(e for e in events if isinstance(e, Finished)).step == 30
     assert json.loads((folder / "config.json").read_text())["iterations"] == 30
+
+
+def test_two_trainings_do_not_write_to_one_folder(done):
+    source, folder = done
+    _, config = taken_up(folder, {"iterations": 40})
+    with closing(run(source, folder, config)) as first:
+        next(first)
+        before = folder.joinpath("config.json").read_bytes()
+        _, other = taken_up(folder, {"iterations": 50})
+        with pytest.raises(UsageError, match="another splatkit command is at work there"):
+            drain(run(source, folder, other))
+        assert folder.joinpath("config.json").read_bytes() == before
+    drain(run(source, folder, config))
 
 
 def test_photos_that_changed_do_not_move_the_cameras_of_a_run(done):
