@@ -33,8 +33,6 @@ from tests.train.sampled import sample_scene  # noqa: E402
 
 MOST_LOST = 0.5
 """dB that spoiled photos may cost."""
-MOST_LOST_HALF = 0.3
-"""dB that half of the Gaussians may cost."""
 KILL_TESTS = "tests/train/test_kill.py"
 KILLS, KILLS_PER_TEST = 200, 10
 FORECAST_FROM = 0.15
@@ -85,7 +83,7 @@ def memory_figure() -> dict[str, Any]:
 
 
 def spoiled_figures(runs: Path) -> list[dict[str, Any]]:
-    """dB that exposure, passers-by and half of the Gaussians cost on the sample."""
+    """dB that exposure and passers-by cost on the sample."""
     scene = sample_scene()
     varies = replace(SMALL, exposure="varies")
     clean = _reached(runs / "clean", scene, scene, SMALL)
@@ -100,13 +98,6 @@ def spoiled_figures(runs: Path) -> list[dict[str, Any]]:
         lost = clean - _reached(runs / folder, spoiled, scene, config)
         words = f"{how}{clean:.2f} dB"
         figures.append(figure(f"dB lost to {name}", lost, "dB", MOST_LOST, words, -1))
-    full = replace(SMALL, max_gaussians=2 * SMALL.budget)
-    lost = _reached(runs / "twice", scene, scene, full) - clean
-    # 0.6 Gaussians a pixel, as many as the default has at its size.
-    words = f"the same with {full.budget:,} Gaussians and with {SMALL.budget:,}, {clean:.2f} dB"
-    figures.append(
-        figure("dB lost with half of the Gaussians", lost, "dB", MOST_LOST_HALF, words, -1)
-    )
     return figures
 
 

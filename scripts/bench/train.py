@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from robust import forecast_figure, robust_figures, worst_forecast
 
 from splatkit.core import Cameras, intrinsics
 from splatkit.core.scene import camera_of
+from splatkit.io.files import read_json
 from splatkit.io.registry import read_gaussians
 from splatkit.io.scene import load_scene
 from splatkit.render import render
@@ -72,6 +73,13 @@ TEN_MINUTES = (
     Training("sceaux", "sceaux/images", EXACT_POSES, "sceaux/sparse_ref/0", 23.0, "100_7108"),
     Training("lego400", "lego400", (*EXACT_POSES, "--iterations", "8000"), None, 32.0),
 )
+HALVED = tuple(
+    Training(f"{name}-default", f"{name}/images", (), f"{name}/sparse_ref/0")
+    for name in ("banana", "llff_fern", "kitchen", "fox")
+)
+"""With every default, and again with half of the Gaussians that the default is on this machine."""
+MOST_LOST_HALF = 0.3
+"""dB that half of the Gaussians may cost."""
 
 
 def train_once(name: str, source: Path, options: tuple[str, ...], runs: Path) -> dict[str, Any]:
@@ -120,6 +128,24 @@ def _trained(training: Training, name: str, data: Path, runs: Path) -> dict[str,
     if training.model:
         options = (*options, "--model", str(data / training.model))
     return train_once(name, data / training.source, options, runs)
+
+
+def halved_figure(training: Training, runs: Path) -> dict[str, Any]:
+    """What half of the Gaussians costs on held-out photos."""
+    whole = training_figure(training, runs)
+    name = training.name.replace("-default", "")
+    figure_id = f"dB lost with half of the Gaussians, {name}"
+    if whole["value"] is None:
+        return whole | {"id": figure_id, "goal": MOST_LOST_HALF}
+    told = read_json(runs / training.name / "config.json")["max_gaussians"]
+    fewer = ("--max-gaussians", str(told // 2))
+    half = training_figure(
+        replace(training, name=f"{name}-half", options=(*training.options, *fewer)), runs
+    )
+    if half["value"] is None:
+        return half | {"id": figure_id, "goal": MOST_LOST_HALF}
+    how = f"{half['how']}: {half['value']:.2f} dB; with {told:,} {whole['value']:.2f} dB"
+    return figure(figure_id, whole["value"] - half["value"], "dB", MOST_LOST_HALF, how, -1)
 
 
 def training_forecast(training: Training, runs: Path) -> dict[str, Any]:
@@ -201,12 +227,13 @@ def similarity(
 def train_figures(runs: Path, only: str = "") -> list[dict[str, Any]]:
     """Figures of the training that ``only`` names, or of all whose name contains it."""
     figures = sample_figures(runs) if only in "sample" and (SAMPLE / "photos").is_dir() else []
-    known = (*END_TO_END, *TEN_MINUTES)
+    known = (*END_TO_END, *TEN_MINUTES, *HALVED)
     trainings = [t for t in known if t.name == only] or [t for t in known if only in t.name]
     if only in "robust":
         figures += robust_figures(runs)
     for training in trainings:
-        figures.append(training_figure(training, runs))
+        measured = halved_figure if training in HALVED else training_figure
+        figures.append(measured(training, runs))
         if training in TEN_MINUTES and figures[-1]["value"] is not None:
             figures.append(training_forecast(training, runs))
     return figures

@@ -127,10 +127,17 @@ def _sentence(complaint: str) -> str:
         return f"{missing[1]}: expected a value, got none"
     choice = re.match(r"invalid choice '(.*)' for argument '(.+?)'\. Expected one of (.*)", text)
     if choice:
-        choices = re.sub(r"[()']", "", choice[3]).rstrip(",")
-        return f"{choice[2]}: expected one of {choices}; got {choice[1]!r}"
+        choices = re.findall(r"'(.+?)'", choice[3])
+        if "None" in choices:  # an option that may be left out: tyro mixes the names up
+            choices = sorted(set(choices) - {"None"})
+        return f"{choice[2]}: expected one of {', '.join(choices)}; got {choice[1]!r}"
     value = re.match(r"Error parsing (\S+?): (.*)", text)
     if value:
+        counts = [len(kinds.split()) for kinds in re.findall(r"\{((?:FLOAT ?)+)\}", value[2])]
+        words = re.search(r"could be instantiated from \[(.*?)\]", value[2])
+        if len(counts) > 1 and words and words[1]:
+            wanted = " or ".join(map(str, counts))
+            return f"{value[1]}: expected {wanted} numbers, got {words[1]}"
         wanted = "a whole number" if re.search(r"INT|int\(\)", value[2]) else "another value"
         wanted = "a number" if re.search(r"FLOAT|to float", value[2]) else wanted
         came = re.findall(r"'([^']*)'", value[2])

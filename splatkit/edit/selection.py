@@ -86,7 +86,9 @@ def check_crop(option: str, crop: Sequence[float]) -> None:
     Raises:
         UsageError: they are not; the message begins with the option's name.
     """
-    if not all(map(math.isfinite, crop)) or len(crop) not in (4, 6):
+    if not all(map(math.isfinite, crop)):
+        raise UsageError(f"{option}: expected finite numbers, got {list(crop)}")
+    if len(crop) not in (4, 6):
         raise UsageError(
             f"{option}: expected 6 numbers (low x y z, high x y z of a box) or 4 (x y z and radius "
             f"of a sphere), got {list(crop)}"

@@ -30,7 +30,7 @@ def ratio_of(value: str | float) -> float:
     if not SMALLEST_RATIO <= ratio <= LARGEST_RATIO:
         names = ", ".join(f"{name} ({number:g})" for name, number in RATIOS.items())
         raise UsageError(
-            f"ratio: expected {names} or a number from {SMALLEST_RATIO} to {LARGEST_RATIO:g}, "
+            f"--ratio: expected {names} or a number from {SMALLEST_RATIO} to {LARGEST_RATIO:g}, "
             f"got {value!r}"
         )
     return ratio
@@ -61,7 +61,7 @@ class Grade:
             ("saturation", 0.0, 4.0),
             ("gamma", 0.1, 10.0),
         ):
-            _check_range(name, getattr(self, name), low, high)
+            _check_range(f"--{name}", getattr(self, name), low, high)
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class UpscaleOptions:
         if self.where not in PLACES:
             raise UsageError(f"where: expected one of {', '.join(PLACES)}, got {self.where!r}")
         if self.mode not in MODES:
-            raise UsageError(f"upscale: expected one of {', '.join(MODES)}, got {self.mode!r}")
+            raise UsageError(f"--upscale: expected one of {', '.join(MODES)}, got {self.mode!r}")
         ratio_of(self.ratio)
-        _check_range("sharpness", self.sharpness, 0.0, 1.0)
-        _check_range("strength", self.strength, 0.0, 1.0)
+        _check_range("--sharpness", self.sharpness, 0.0, 1.0)
+        _check_range("--strength", self.strength, 0.0, 1.0)
         _check_range("temporal weight", self.temporal_weight, 0.0, 1.0)

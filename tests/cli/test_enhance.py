@@ -49,7 +49,7 @@ def test_wrong_names_are_told(splatkit, tmp_path: Path) -> None:
     write_gaussians(ball_over_floor(), scene)
     answer = splatkit("render", scene, "--upscale", "dlss")
     assert answer.code == 2
-    assert answer.err.startswith("error: upscale: expected one of off, bilinear")
+    assert answer.err.startswith("error: --upscale: expected one of off, bilinear")
     answer = splatkit("render", scene, "--upscale", "hermite", "--ratio", "7")
     assert answer.code == 2
     assert "from 1.3 to 3, got '7'" in answer.err

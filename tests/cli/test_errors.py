@@ -37,6 +37,15 @@ CASES = (
          "see: splatkit render --help"),
     Case("edit {here}/run --crop", 2, "--crop: expected a value, got none; "
          "see: splatkit edit --help"),
+    Case("edit {here}/run --crop 1 2", 2, "--crop: expected 4 or 6 numbers, got '1', '2'; "
+         "see: splatkit edit --help"),
+    Case("edit {here}/run --crop 1 2 3 nan", 2, "--crop: expected finite numbers, got "
+         "[1.0, 2.0, 3.0, nan]"),
+    Case("edit {here}/run --up above", 2, "--up: expected one of neg-x, neg-y, neg-z, photos, x, "
+         "y, z; got 'above'; see: splatkit edit --help"),
+    Case("render {here}/run --sharpness 2", 2, "--sharpness: expected 0 to 1, got 2"),
+    Case("info {here}/nothing.ply", 1, "{here}/nothing.ply: expected a scene file, but it is empty "
+         "(0 bytes)"),
     Case("train {here} -i many", 2, "-i/--iterations: expected a whole number, got 'many'; "
          "see: splatkit train --help"),
     Case("train {here} --preset best", 2, "--preset: expected one of draft, standard, high; "
@@ -87,6 +96,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = (folder / "balls.ply").read_bytes()
     start = data.index(b"end_header\n") + len(b"end_header\n")
     (folder / "cut.ply").write_bytes(data[: start + 4000])
+    (folder / "nothing.ply").touch()
     (folder / "text.ply").write_text("not a scene\n")
     write_run(folder / "run")
     return folder

@@ -19,7 +19,7 @@ def test_ratios_by_name(given: str, ratio: float) -> None:
 
 @pytest.mark.parametrize("given", ["4", "1", "nan", "best", ""])
 def test_other_ratios_are_refused(given: str) -> None:
-    with pytest.raises(UsageError, match=r"ratio: expected quality \(1.5\).*got"):
+    with pytest.raises(UsageError, match=r"--ratio: expected quality \(1.5\).*got"):
         ratio_of(given)
 
 
