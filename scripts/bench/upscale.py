@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from figure import figure, figures_of
 from gpu_upscale import neural_figures
-from torch import Tensor
 from train import ONE_COLOR
 
 from splatkit import _native
@@ -27,7 +26,13 @@ from splatkit.core import Cameras, Gaussians, SplatkitError, drain
 from splatkit.enhance import UpscaleOptions, Upscaler
 from splatkit.enhance.bench import USUAL, BenchOptions, bench_scene, table
 from splatkit.enhance.network import SHAPES, WEIGHTS
-from splatkit.enhance.per_scene import SceneTraining, photo_size, train_for_scene
+from splatkit.enhance.per_scene import (
+    SceneTraining,
+    enlarged,
+    on_screen,
+    photo_size,
+    train_for_scene,
+)
 from splatkit.enhance.small import small_view
 from splatkit.enhance.spatial import hermite
 from splatkit.export import OpenScene, open_scene
@@ -184,26 +189,26 @@ def _against_photos(scene: OpenScene) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.safetensors"
         told = drain(train_for_scene(scene, file, SceneTraining(target="photos")))
-        if told["kept"]:
-            upscalers["fitted"] = Upscaler(UpscaleOptions("neural", network=str(file)))
+        network = str(file) if told["kept"] else SceneTraining.start
+        upscalers["fitted"] = Upscaler(UpscaleOptions("neural", network=network))
         scores: dict[tuple[str, str], list[float]] = {}
         for view in views:
             truth, mask = view.truth(torch.device("cpu"))
             for size in ("own size", "1080p"):
                 camera = view.camera
                 if size == "1080p":
-                    scale = min(BENCH.width / camera.width, BENCH.height / camera.height)
-                    camera = camera.resized(*(round(scale * n) for n in truth.shape[1::-1]))
-                    truth = _enlarged(truth, camera)
-                    mask = (
-                        None if mask is None else _enlarged(mask[..., None], camera)[..., 0] > 0.5
-                    )
+                    camera = on_screen(camera)
+                    truth = enlarged(truth, camera)
+                    mask = None if mask is None else enlarged(mask[..., None], camera)[..., 0] > 0.5
                 for name, upscaler in upscalers.items():
                     shown = upscaler.frame(scene.gaussians, camera, background=background).rgb.cpu()
                     score = psnr(to_8bit(shown), truth, mask)
                     scores.setdefault((name, size), []).append(score)
     goals = {"hermite": -0.1, "neural": -0.1, "fitted": 0.0}
     names = {"fitted": "neural, fitted to photos,"}
+    tried = told["psnr"]
+    why = f"{tried['trained']:.2f} dB on held-out pieces, {tried['start']:.2f} before"
+    notes = {"fitted": f"; {why}: {'kept' if told['kept'] else 'not kept, as shipped'}"}
     lines = []
     for (name, size), found in scores.items():
         plain = statistics.fmean(scores["off", size])
@@ -215,23 +220,11 @@ def _against_photos(scene: OpenScene) -> list[dict[str, Any]]:
                 statistics.fmean(found) - plain,
                 "dB",
                 goals[name] if size == "1080p" else None,
-                f"{len(views)} held-out photos; the plain render has {plain:.2f} dB",
+                f"{len(views)} held-out photos; the plain render has {plain:.2f} dB"
+                f"{notes.get(name, '')}",
             )
         )
-    if not told["kept"]:
-        tried = told["psnr"]
-        why = f"not kept: {tried['trained']:.2f} dB on held-out pieces, {tried['start']:.2f} before"
-        name = f"{scene.name} 2x {names['fitted']} against photos, 1080p"
-        lines.append(figure(name, None, "dB", goals["fitted"], why))
     return lines
-
-
-def _enlarged(picture: Tensor, camera: Cameras) -> Tensor:
-    """[H,W,k] a picture as large as a camera's."""
-    planes = picture.float().permute(2, 0, 1)[None]
-    size = camera.height, camera.width
-    large = torch.nn.functional.interpolate(planes, size, mode="bicubic", align_corners=False)
-    return large[0].permute(1, 2, 0).clamp(0, 1)
 
 
 def _times(gaussians: Gaussians, camera: Cameras) -> dict[float, dict[str, float]]:

@@ -30,6 +30,9 @@ LEAST_GAIN = 0.1
 """dB on held-out views by which a network must be better to be kept."""
 LONG_SIDE = 1600
 """Of the pictures that pieces are cut from, pixels."""
+SCREEN = 1920, 1080
+"""Width and height that smaller photos are enlarged to, for every other piece: what is looked at
+fills a screen, where a network for pictures of the photos' own size would sharpen too much."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +129,31 @@ def _pieces(
     for number in range(count):
         photo, truth = photos[number % len(photos)], truths[number % len(photos)]
         camera = camera_of(photo, *photo_size(photo.width, photo.height)).to(torch.float32)
+        round_, large = divmod(number // len(photos), 2)
+        if large:
+            camera = on_screen(camera)
+            truth = truth if truth is None else enlarged(truth, camera)
         piece = window(camera, 1.0, options.side, generator)
         seen = truth if truth is None else _cut(truth, camera, piece)
-        ratio = RATIOS[number // len(photos) % len(RATIOS)]
+        ratio = RATIOS[round_ % len(RATIOS)]
         on_device = piece.to(background.device)
         samples.append(make_sample(gaussians, on_device, ratio, background, seen, options.backend))
         yield Progress(stage, number + 1, count)
     return samples
+
+
+def on_screen(camera: Cameras) -> Cameras:
+    """A camera whose picture fills a screen, if its own is smaller."""
+    scale = max(1.0, min(SCREEN[0] / camera.width, SCREEN[1] / camera.height))
+    return camera.resized(round(scale * camera.width), round(scale * camera.height))
+
+
+def enlarged(picture: Tensor, camera: Cameras) -> Tensor:
+    """[H,W,k] a picture, values 0 to 1, as large as a camera's."""
+    planes = picture.float().permute(2, 0, 1)[None]
+    size = camera.height, camera.width
+    large = torch.nn.functional.interpolate(planes, size, mode="bicubic", align_corners=False)
+    return large[0].permute(1, 2, 0).clamp(0, 1)
 
 
 def _cut(truth: Tensor, camera: Cameras, piece: Cameras) -> Tensor:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from splatkit.core import UsageError, drain
+from splatkit.core import Cameras, UsageError, drain, intrinsics
 from splatkit.enhance.network import SHAPES, Residual, load_network, save_network
-from splatkit.enhance.per_scene import SceneTraining, train_for_scene
+from splatkit.enhance.per_scene import SceneTraining, enlarged, on_screen, train_for_scene
 from splatkit.export import open_scene
 from tests.scenes import write_run
 
@@ -51,3 +51,17 @@ def test_a_scene_without_photos_is_refused(tmp_path: Path) -> None:
     scene = open_scene(run / "exports" / "scene.ply")
     with pytest.raises(UsageError, match="got 0 and 0"):
         drain(train_for_scene(scene, None, SceneTraining()))
+
+
+def test_small_photos_fill_a_screen_and_large_ones_stay() -> None:
+    camera = Cameras(torch.eye(4)[None], intrinsics(400.0, 400.0, 290.0, 240.0)[None], 600, 480)
+    large = on_screen(camera)
+    assert (large.width, large.height) == (1350, 1080)
+    torch.testing.assert_close(large.Ks[0, :2], camera.Ks[0, :2] * 2.25)
+    again = on_screen(camera.resized(3000, 2400))
+    assert (again.width, again.height) == (3000, 2400)
+    picture = torch.linspace(0.1, 0.9, 600).expand(480, 600)[..., None]
+    shown = enlarged(picture, large)
+    assert shown.shape == (1080, 1350, 1)
+    expected = torch.linspace(0.1, 0.9, 1350).expand(1080, 1350)[..., None]
+    assert (shown - expected).abs().max() < 2e-3
