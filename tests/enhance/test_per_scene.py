@@ -54,7 +54,9 @@ def test_a_scene_without_photos_is_refused(tmp_path: Path) -> None:
 
 
 def test_small_photos_fill_a_screen_and_large_ones_stay() -> None:
-    camera = Cameras(torch.eye(4)[None], intrinsics(400.0, 400.0, 290.0, 240.0)[None], 600, 480)
+    camera = Cameras(
+        torch.eye(4)[None], intrinsics(400.0, 400.0, 290.0, 240.0)[None].float(), 600, 480
+    )
     large = on_screen(camera)
     assert (large.width, large.height) == (1350, 1080)
     torch.testing.assert_close(large.Ks[0, :2], camera.Ks[0, :2] * 2.25)
