@@ -23,9 +23,8 @@ from torch import Tensor
 
 from splatkit.core import UsageError, drain
 from splatkit.io import mesh_glb
-from splatkit.io.scene import load_scene
 from splatkit.mesh.pipeline import draw
-from splatkit.train.config import config_of
+from splatkit.train.behind import trained_scene
 from splatkit.train.evaluate import compare
 from splatkit.train.metrics import psnr, to_8bit
 from splatkit.train.photos import View, load_views
@@ -93,11 +92,10 @@ def _held_out(run: Path) -> list[View]:
     Raises:
         UsageError: there are none, or the programs' black is not what is behind the scene.
     """
-    scene, told = load_scene(RunFolder(run).scene), RunFolder(run).options()
+    scene, config = trained_scene(RunFolder(run))
     if not scene.held_out_photos or any(scene.background or ()):
         raise UsageError(f"{run}: expected photos held out, of a scene before black or none")
-    size = config_of(told).picture_size
-    return drain(load_views(scene.held_out_photos, size, scene.background))
+    return drain(load_views(scene.held_out_photos, config.picture_size, scene.background))
 
 
 def _least(some: list[Tensor], others: list[Tensor]) -> float:

@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 from splatkit.core import drain
-from splatkit.io import read_gaussians, read_json
-from splatkit.io.scene import load_scene
+from splatkit.io import read_gaussians
 from splatkit.mesh.reach import places_behind, projected
 from splatkit.mesh.surface import depth_views
 from splatkit.mesh.tsdf import DepthView
-from splatkit.train.config import config_of
+from splatkit.train.behind import trained_scene
 from splatkit.train.photos import View, load_views
 from splatkit.train.run_folder import RunFolder
 
@@ -64,8 +63,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders with held-out photos")
     for run in parser.parse_args().runs:
         folder = RunFolder(run)
-        scene, told = load_scene(folder.scene), read_json(folder.config)
-        config = config_of(told)
+        scene, config = trained_scene(folder)
         photos, held_out = (
             drain(load_views(some, config.picture_size, scene.background))
             for some in (scene.training_photos, scene.held_out_photos)

@@ -11,6 +11,7 @@ from splatkit.core import Cameras, Gaussians, Photo, SplatkitError, UsageError, 
 from splatkit.io import read_gaussians
 from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.io.sog import META_NAME
+from splatkit.train.behind import trained_scene
 from splatkit.train.run_folder import RunFolder
 
 
@@ -58,7 +59,8 @@ def open_scene(path: Path | str) -> OpenScene:
         return OpenScene(name, file, gaussians)
     if not (folder.scene / SCENE_FILE).is_file():
         return OpenScene(name, file, gaussians, run=path)
-    scene = load_scene(folder.scene)
+    known = folder.told_options() is not None
+    scene = trained_scene(folder)[0] if known else load_scene(folder.scene)
     background = scene.background or (0.0, 0.0, 0.0)
     return OpenScene(name, file, gaussians, scene.photos, background, path)
 

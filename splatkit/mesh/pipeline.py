@@ -16,7 +16,6 @@ from torch import Tensor
 from splatkit import __version__
 from splatkit.core import Event, Gaussians, Note, Scene, SplatkitError, Triangles, UsageError
 from splatkit.io import mesh_glb, read_gaussians, write_json
-from splatkit.io.scene import load_scene
 from splatkit.mesh.atlas import unwrapped
 from splatkit.mesh.between import pictures_between
 from splatkit.mesh.clean import decimated, edges_of, manifold, welded
@@ -31,12 +30,12 @@ from splatkit.mesh.splats import fitted
 from splatkit.mesh.surface import surface
 from splatkit.mesh.warp import Warp, warp_of
 from splatkit.render import get_backend, render_triangles
-from splatkit.train.config import TrainConfig, config_of
+from splatkit.train.behind import trained_scene
+from splatkit.train.config import TrainConfig
 from splatkit.train.evaluate import compare
 from splatkit.train.machine import describe_machine
 from splatkit.train.metrics import psnr, to_8bit
 from splatkit.train.photos import View, load_views
-from splatkit.train.pipeline import as_configured
 from splatkit.train.run_folder import RunFolder
 
 TIME_SHARE = 0.9
@@ -409,14 +408,12 @@ def _opened(run: Path) -> tuple[Scene, Gaussians, TrainConfig]:
     folder = RunFolder(run)
     if not run.is_dir():
         raise UsageError(f"{run}: expected a run folder, found none there")
-    told = folder.options()
+    scene, config = trained_scene(folder)
     if not folder.ply.is_file():
         raise SplatkitError(
             f"{run}: expected the folder of a finished run, but {folder.ply.relative_to(run)} is "
             "missing; train first: splatkit train PHOTOS -o RUN"
         )
-    config = config_of(told)
-    scene = as_configured(load_scene(folder.scene), config)
     if len(scene.training_photos) < LEAST_CAMERAS:
         held_out = len(scene.held_out_photos)
         uncounted = f" (and {held_out} held out for evaluation, not counted)" if held_out else ""

@@ -20,8 +20,9 @@ from splatkit.io.files import alone_at, read_json, remove_leftovers, write_json
 from splatkit.io.registry import read_gaussians, write_gaussians
 from splatkit.io.scene import SCENE_FILE, load_scene
 from splatkit.render import get_backend
+from splatkit.train.behind import as_configured, trained_scene
 from splatkit.train.board import boarded
-from splatkit.train.config import TrainConfig, config_of, plain
+from splatkit.train.config import TrainConfig, plain
 from splatkit.train.evaluate import agreement, evaluate
 from splatkit.train.events import Ingested, Saved, Started
 from splatkit.train.machine import describe_machine, gpu_figures, timed
@@ -37,8 +38,6 @@ from splatkit.train.watch import watched, watched_photos
 
 LEAST_EXPORT_PSNR = 60.0
 """dB between the scene and what its file gives back."""
-BEHIND_MASKS = (1.0, 1.0, 1.0)
-"""sRGB colour behind photos that masks make transparent."""
 WORTH_KEEPING = 60.0
 """Seconds of work, from which on a new run that fails leaves its features and matches behind."""
 _CHECKED_VIEWS = 3
@@ -153,16 +152,6 @@ def _stages(source: Path, folder: RunFolder, config: TrainConfig) -> Generator[E
     yield from finish(scene, gaussians, folder, config)
 
 
-def as_configured(scene: Scene, config: TrainConfig) -> Scene:
-    """The scene before the background that the options ask for, or that cut-out photos need."""
-    if config.given_background is not None:
-        return replace(scene, background=config.given_background)
-    cut_out = config.masks == "transparent" and any(p.mask_path for p in scene.photos)
-    if not cut_out or scene.background is not None:
-        return scene
-    return replace(scene, background=BEHIND_MASKS)
-
-
 def _views(
     photos: list[Photo], scene: Scene, config: TrainConfig
 ) -> Generator[Event, None, list[View]]:
@@ -253,8 +242,8 @@ def evaluate_run(out: Path, backend: str = "auto") -> Generator[Event, None, dic
             f"-o {out} to see that scene's figures",
             warning=True,
         )
-    config = replace(config_of(told), backend=backend)
-    scene = as_configured(load_scene(folder.scene), config)
+    scene, config = trained_scene(folder)
+    config = replace(config, backend=backend)
     views = yield from _views(scene.held_out_photos, scene, config)
     gaussians = read_gaussians(folder.ply)
     results = yield from evaluate(

@@ -80,15 +80,20 @@ class RunFolder:
         """What was done to the scene, where it was edited."""
         return self.root / "edit.json"
 
+    def told_options(self) -> dict[str, Any] | None:
+        """Options of the training that the scene comes from, before it was edited or not; None
+        where the folder tells none."""
+        if self.config.is_file():
+            return read_json(self.config)
+        return read_json(self.edits).get("options") if self.edits.is_file() else None
+
     def options(self) -> dict[str, Any]:
-        """Options of the training that the scene comes from, before it was edited or not.
+        """The same.
 
         Raises:
             SplatkitError: the folder tells none.
         """
-        told = read_json(self.config) if self.config.is_file() else None
-        if told is None and self.edits.is_file():
-            told = read_json(self.edits).get("options")
+        told = self.told_options()
         if told is None:
             raise SplatkitError(
                 f"{self.root}: expected the folder of a finished run, but {self.config.name} is "

@@ -8,9 +8,9 @@ import torch
 from splatkit.core import Cameras, drain, intrinsics
 from splatkit.io.images import read_image
 from splatkit.render import render
+from splatkit.train.behind import as_configured
 from splatkit.train.initialize import Initialization
 from splatkit.train.photos import load_views
-from splatkit.train.pipeline import as_configured
 from splatkit.train.trainer import train
 from tests.train.photographed import HEIGHT, WIDTH, make_scene, make_viewmats
 from tests.train.test_trainer import FAST, held_out_psnr

@@ -9,9 +9,9 @@ import torch
 from splatkit.core import Note, SplatkitError, drain
 from splatkit.io.images import read_image, write_image
 from splatkit.io.registry import write_gaussians
+from splatkit.train.behind import BEHIND_MASKS, as_configured
 from splatkit.train.events import Started
 from splatkit.train.photos import load_views
-from splatkit.train.pipeline import BEHIND_MASKS, as_configured
 from splatkit.train.start import KNOWN_PROGRESS
 from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.trainer import train
