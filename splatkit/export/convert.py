@@ -7,6 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Generator, Iterator, Mapping
@@ -143,7 +144,9 @@ def staged(target: Path) -> Iterator[Path]:
     made = [folder for folder in target.parents if not folder.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(".tmp", f".{target.stem}.", target.parent) as folder:
+        with tempfile.TemporaryDirectory(
+            ".tmp", f".{target.stem}.{os.getpid()}.", target.parent
+        ) as folder:
             yield Path(folder, target.name)
             for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == target.name):
                 file.replace(target.with_name(file.name))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +25,8 @@ _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NEARLY_FULL_BYTES = 1 << 16
 _LARGE_BYTES = 1 << 24
 """From this size on it takes milliseconds to give a file's blocks back."""
-_LEFTOVER_PATTERN = ".*.tmp*"
+_TEMPORARY = re.compile(r"\..+\.(\d+)(\.\w+)?\.tmp(\.\w+)*")
+"""Names of temporaries; the number is the process that writes it."""
 LOCK_FILE = ".lock"
 """In folders that one command at a time may write to; it stays when they have ended."""
 
@@ -149,9 +151,25 @@ def alone_at(place: Path, lock: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path | str) -> None:
-    """Delete the temporaries that killed processes left in a folder that we alone write to."""
-    for leftover in list(Path(folder).rglob(_LEFTOVER_PATTERN)):
-        _remove(leftover)
+    """Delete the temporaries that killed processes left in a folder."""
+    for path in list(Path(folder).rglob(".*.tmp*")):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and not _is_running(int(found[1])):
+            _remove(path)
+
+
+def _is_running(process: int) -> bool:
+    """Whether there is a process of that number; on Windows, where files in use cannot be deleted
+    and asking would disturb it, none is said to be."""
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def _is_disk_full(error: Exception, path: Path) -> bool:

@@ -14,10 +14,11 @@ from splatkit.train import pipeline
 from splatkit.train.config import TrainConfig
 from splatkit.train.resume import taken_up
 from splatkit.train.run_folder import RunFolder
-from splatkit.train.score import Frame, ScoreOptions, score
+from splatkit.train.score import Frame, ScoreOptions, for_results, score
 
 T = TypeVar("T")
 Listener = Callable[[Event], object]
+_PATHS = ("model", "split", "start")
 
 
 def train(
@@ -76,12 +77,13 @@ def evaluate(
         The figures: ``mean`` and ``per_photo`` PSNR (dB), SSIM, both after colour correction, and
         LPIPS where its weights are at hand.
     """
-    file = Path(out) / "exports" / "scene.ply"
+    config, folder = _config(options), for_results(Path(out))
     if isinstance(scene, Gaussians):
+        file = folder.ply
         write_gaussians(scene, file)
     else:
         file = Path(scene)
-    work = score(file, Path(photos), Path(out), _config(options), ScoreOptions(frame))
+    work = score(file, Path(photos), folder.root, config, ScoreOptions(frame))
     return _heard(work, on_event)
 
 
@@ -90,7 +92,8 @@ def _config(options: dict[str, Any]) -> TrainConfig:
     unknown = sorted(set(options) - known)
     if unknown:
         raise UsageError(f"options: expected any of {', '.join(sorted(known))}; got {unknown[0]!r}")
-    return TrainConfig(**options)
+    paths = {name: Path(options[name]) for name in _PATHS if options.get(name) is not None}
+    return TrainConfig(**options | paths)
 
 
 def _heard(work: Generator[Event, None, T], on_event: Listener | None) -> T:

@@ -48,6 +48,8 @@ _PER_READ_PIXEL = 12
 """Bytes of a pixel of an original photo while it is read and shrunk ."""
 _WITH_ALPHA = 5
 """Times as much where colours are put before a background."""
+_MOST_READERS = 32
+"""Python's pool has no more, when threads are not given."""
 _READERS = 4
 """Photos that are read at the same time beyond one a core, when threads are not given."""
 LEAST_GAUSSIANS = 2000
@@ -89,7 +91,7 @@ def estimate(
     channels = 4 + (scene.background is not None)
     most = round(config.growth.peak * max_gaussians)
     step = _PER_PIXEL * max(pixels, default=0) + holding.per_splat * most
-    readers = config.threads or (os.cpu_count() or 1) + _READERS
+    readers = config.threads or min(_MOST_READERS, (os.cpu_count() or 1) + _READERS)
     largest = max((photo.width * photo.height for photo in scene.photos), default=0)
     reading = readers * _PER_READ_PIXEL * largest * (_WITH_ALPHA if scene.background else 1)
     gaussians = bytes_per_gaussian(count_from_degree(config.sh_degree)) * most
@@ -152,9 +154,13 @@ def within_memory(
     each = (need.total - least.total) / max(config.budget - LEAST_GAUSSIANS, 1)
     room = LEAST_GAUSSIANS + int((budget - least.total) / max(each, 1.0))
     if room < LEAST_GAUSSIANS:
+        fewer = estimate(scene, replace(config, threads=1), LEAST_GAUSSIANS, device)
+        helps = "make them smaller with --resize"
+        if fewer.total < least.total:
+            helps += ", or read fewer at a time with --threads"
         raise SplatkitError(
             f"--memory-budget: expected at least {text_of(least.total)} for these photos at this "
-            f"size, got {text_of(budget)}; make them smaller with --resize"
+            f"size, got {text_of(budget)}; {helps}"
         )
     yield Note(
         f"To stay within {text_of(budget)} of memory the scene grows to {room:,} Gaussians instead "

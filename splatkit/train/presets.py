@@ -13,6 +13,7 @@ import torch
 
 from splatkit.core.memory import total_memory_bytes
 from splatkit.core.sh import count_from_degree
+from splatkit.render import get_backend
 from splatkit.train.config import PRESETS, TrainConfig
 from splatkit.train.memory import PROGRAM, bytes_per_gaussian
 
@@ -45,8 +46,9 @@ class Machine:
 
 def this_machine(config: TrainConfig) -> Machine:
     """The machine as the options want it used."""
-    if config.backend in ("auto", "cuda", "gsplat") and torch.cuda.is_available():
-        return Machine(1, torch.cuda.get_device_properties(0).total_memory, gpu=True)
+    device = get_backend(config.backend).device
+    if device.type == "cuda":
+        return Machine(1, torch.cuda.get_device_properties(device).total_memory, gpu=True)
     return Machine(config.threads or os.cpu_count() or 1, total_memory_bytes())
 
 

@@ -45,6 +45,20 @@ class ScoreOptions:
     trainers write; ``auto`` takes the one that shows the photos better."""
 
 
+def for_results(out: Path) -> RunFolder:
+    """The folder that results may be written to.
+
+    Raises:
+        UsageError: it is that of a training.
+    """
+    folder = RunFolder(out)
+    if folder.checkpoints.exists() or folder.config.exists():
+        raise UsageError(
+            f"{out}: expected a folder for results, got that of a training; choose another with -o"
+        )
+    return folder
+
+
 def score(
     scene_file: Path,
     photos: Path,
@@ -71,11 +85,7 @@ def score(
     Raises:
         SplatkitError: the scene or the photos cannot be read.
     """
-    folder, options = RunFolder(Path(out)), options or ScoreOptions()
-    if folder.checkpoints.exists():
-        raise UsageError(
-            f"{out}: expected a folder for results, got that of a training; choose another with -o"
-        )
+    folder, options = for_results(Path(out)), options or ScoreOptions()
     set_threads(config.threads)
     gaussians = read_gaussians(Path(scene_file))
     scene = yield from _open_photos(Path(photos), folder, config)

@@ -170,9 +170,16 @@ def test_json_round_trip_and_refusals(tmp_path):
 
 
 def test_leftovers_of_killed_processes_are_removed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / ".scene.123.tmp.ply").write_text("half")
-    (tmp_path / ".images.99.tmp").mkdir()
-    (tmp_path / "keep.tmp.ply").write_text("mine")
+    (tmp_path / "sub" / f".scene.{ended.pid}.tmp.ply").write_text("half")
+    for name in (f".images.{ended.pid}.tmp", f".mesh.{ended.pid}.tmp.old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / f".scene.{ended.pid}.x_1z.tmp").mkdir()
+    # Somebody else's, and what a command is writing at the moment.
+    kept = ["keep.tmp.ply", ".env.tmpl", ".notes.tmp", f".orbit.{os.getpid()}.tmp.mp4"]
+    for name in kept:
+        (tmp_path / name).write_text("mine")
     remove_leftovers(tmp_path)
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["keep.tmp.ply", "sub"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == sorted([*kept, "sub"])

@@ -3,7 +3,8 @@
 import pytest
 
 import splatkit
-from splatkit.core import UsageError
+from splatkit.core import SplatkitError, UsageError
+from splatkit.io import read_gaussians, write_gaussians
 from splatkit.train.events import StepDone
 from splatkit.train.state import newest_checkpoint
 from tests.train.photographed import make_gaussians, same
@@ -47,6 +48,23 @@ def test_an_option_that_does_not_exist_is_named(tmp_path):
         splatkit.train(tmp_path, tmp_path / "run", iteration=5)
     with pytest.raises(UsageError, match="--iterations: expected at least 1"):
         splatkit.train(tmp_path, tmp_path / "run", iterations=0)
+
+
+def test_results_that_cannot_go_there_change_nothing(tmp_path):
+    run = tmp_path / "run"
+    write_gaussians(make_gaussians(7), run / "exports" / "scene.ply")
+    (run / "checkpoints").mkdir()
+    with pytest.raises(UsageError, match="expected a folder for results"):
+        splatkit.evaluate(make_gaussians(5), tmp_path, run)
+    with pytest.raises(UsageError, match="got 'iteration'"):
+        splatkit.evaluate(make_gaussians(5), tmp_path, tmp_path / "new", iteration=5)
+    assert len(read_gaussians(run / "exports" / "scene.ply")) == 7
+    assert not (tmp_path / "new").exists()
+
+
+def test_paths_may_be_plain_text(tmp_path):
+    with pytest.raises(SplatkitError, match=r"none\.txt"):
+        splatkit.train(write_transforms(tmp_path / "photos"), tmp_path / "a", split="none.txt")
 
 
 def test_the_package_and_the_function_share_a_name():

@@ -74,6 +74,9 @@ def test_curves_join_the_sessions_of_a_run(tmp_path):
     assert found["seconds"] == [1, 3, 5]
     assert found["loss"] == [0.1, 0.1, 0.05]
     assert measured(log) == {"step": [10, 20], "psnr": [15.0, 17.0]}
+    # Two seconds of the session that was stopped, and five of the one that ended.
+    training = next(stage for stage in stages(log) if stage["stage"] == "Training")
+    assert training == {"stage": "Training", "seconds": 7.0, "memory": 9000}
 
 
 def test_a_run_begun_anew_leaves_nothing_of_the_old_one(tmp_path):
@@ -81,7 +84,9 @@ def test_a_run_begun_anew_leaves_nothing_of_the_old_one(tmp_path):
     log += [record("Started", 30, resumed_step=0), step(5, 31)]
     assert curves(log)["step"] == [5]
     assert measured(log)["step"] == []
-    assert [stage["stage"] for stage in stages(log)] == ["Finding cameras"]
+    assert [(stage["stage"], stage["seconds"]) for stage in stages(log)] == [
+        ("Finding cameras", 3.0), ("Training", 1.0)
+    ]  # fmt: skip
 
 
 def test_long_curves_are_thinned_and_keep_their_ends():

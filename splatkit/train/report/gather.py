@@ -110,19 +110,36 @@ def measured(log: list[dict[str, Any]]) -> dict[str, list[float]]:
 
 
 def stages(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Time and memory by stage: time summed over the sessions of the last training."""
+    """Time and memory by stage: time summed over the sessions of the last training, with what those
+    that were stopped had trained by their last step in the log."""
     found: dict[str, dict[str, Any]] = {}
+    began: datetime | None = None
+    stopped: dict[str, Any] | None = None
+
+    def add(name: str, seconds: float, memory: int | None) -> None:
+        stage = found.setdefault(name, {"stage": name, "seconds": 0.0, "memory": 0})
+        stage["seconds"] = _short(stage["seconds"] + seconds)
+        stage["memory"] = max(stage["memory"], memory or 0)
+
+    def add_stopped() -> None:
+        if began is not None and stopped is not None:
+            passed = datetime.fromisoformat(stopped["time"]) - began
+            add("Training", passed.total_seconds(), stopped.get("memory_bytes"))
+
     for record in log:
-        if record["event"] == "Started" and record["resumed_step"] == 0:
-            for stage in ("Training", "Export", "Comparing photos"):
-                found.pop(stage, None)
-        if record["event"] != "StageDone":
-            continue
-        stage = found.setdefault(
-            record["stage"], {"stage": record["stage"], "seconds": 0.0, "memory": 0}
-        )
-        stage["seconds"] = _short(stage["seconds"] + record["seconds"])
-        stage["memory"] = max(stage["memory"], record["memory_bytes"] or 0)
+        if record["event"] == "Started":
+            add_stopped()
+            began, stopped = datetime.fromisoformat(record["time"]), None
+            if record["resumed_step"] == 0:
+                for name in ("Training", "Export", "Comparing photos"):
+                    found.pop(name, None)
+        elif record["event"] == "StepDone":
+            stopped = record
+        elif record["event"] == "StageDone":
+            if record["stage"] == "Training":
+                stopped = None
+            add(record["stage"], record["seconds"], record["memory_bytes"])
+    add_stopped()
     return list(found.values())
 
 
