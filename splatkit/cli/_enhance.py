@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
 from splatkit.cli._options import REGION, Region
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from splatkit.core import Cameras, Gaussians
@@ -24,15 +26,19 @@ class EnhanceFlags:
     upscale: str = "off"
     """Render fewer pixels and reconstruct the rest: off, bilinear, bicubic, fsr1, hermite,
     temporal, neural."""
-    ratio: str = "performance"
+    ratio: str | None = None
     """Pixels a rendered pixel, each way: quality (1.5), balanced (1.7), performance (2), ultra (3),
-    or a number from 1.3 to 3."""
+    or a number from 1.3 to 3. Default: performance."""
     sharpness: float = 0.0
     """Sharpen the pictures, 0 (not) to 1."""
     strength: float = 1.0
     """Of what the network adds with --upscale neural, 0 to 1."""
     network: str = "s"
     """Network of --upscale neural: s, m (larger), or a file that splatkit enhance train wrote."""
+    upscale_engine: Literal["torch", "onnxruntime"] = "torch"
+    """What runs the network of --upscale neural."""
+    temporal_weight: float = 1.0
+    """Of earlier pictures with --upscale temporal while something moves, 0 (none) to 1."""
     exposure: float = 0.0
     """Brighter or darker, stops."""
     contrast: float = 1.0
@@ -63,30 +69,59 @@ class EnhanceFlags:
         for name, region in (("inside", inside), ("outside", outside)):
             if region is not None:
                 check_crop(f"--enhance-{name}", region)
-
-        return UpscaleOptions(
+        options = UpscaleOptions(
             mode=self.upscale,
-            ratio=ratio_of(self.ratio),
+            ratio=ratio_of(self.ratio or "performance"),
             sharpness=self.sharpness,
             strength=self.strength,
             network=self.network,
+            engine=self.upscale_engine,
+            temporal_weight=self.temporal_weight,
             grade=Grade(self.exposure, self.contrast, self.saturation, self.gamma),
             where="inside" if inside else "outside" if outside else "everywhere",
         )
+        plain = UpscaleOptions()
+        neural, finished = options.mode == "neural", (options.sharpness, options.grade)
+        limits = neural or finished != (plain.sharpness, plain.grade)
+        for given, needed, met in (
+            (self.ratio is not None, "--ratio: expected --upscale MODE", options.mode != "off"),
+            (options.network != plain.network, "--network: expected --upscale neural", neural),
+            (options.strength != plain.strength, "--strength: expected --upscale neural", neural),
+            (options.engine != plain.engine, "--upscale-engine: expected --upscale neural", neural),
+            (
+                options.temporal_weight != plain.temporal_weight,
+                "--temporal-weight: expected --upscale temporal",
+                options.mode == "temporal",
+            ),
+            (
+                options.where != plain.where,
+                f"--enhance-{options.where}: expected --upscale neural, --sharpness or a colour "
+                "correction",
+                limits,
+            ),
+        ):
+            if given and not met:
+                raise UsageError(f"{needed} with it, got none")
+        return options
 
-    def painter(self, backend: str) -> Paint | None:
-        """What makes the pictures; None where nothing was asked for."""
+    def painter(self, backend: str) -> Callable[[], Paint] | None:
+        """What gives each path something that makes its pictures, which remembers what it needs
+        from one to the next; None where nothing was asked for."""
         from splatkit.edit.selection import in_crop
         from splatkit.enhance import UpscaleOptions, Upscaler
 
         options = self.options()
         if options == UpscaleOptions(ratio=options.ratio):
             return None
-        upscaler = Upscaler(options, backend)
         region = self.enhance_inside or self.enhance_outside
 
-        def paint(gaussians: Gaussians, camera: Cameras, background: Tensor) -> Tensor:
-            marked = None if region is None else in_crop(gaussians, region)
-            return upscaler.frame(gaussians, camera, background=background, marked=marked).rgb
+        def painter() -> Paint:
+            upscaler = Upscaler(options, backend)
 
-        return paint
+            def paint(gaussians: Gaussians, camera: Cameras, background: Tensor) -> Tensor:
+                marked = None if region is None else in_crop(gaussians, region)
+                return upscaler.frame(gaussians, camera, background=background, marked=marked).rgb
+
+            return paint
+
+        return painter

@@ -45,14 +45,19 @@ class Command:
         from splatkit.enhance import ratio_of
         from splatkit.enhance.bench import BenchOptions, bench_scene, table
         from splatkit.enhance.crops import write_crops
+        from splatkit.enhance.options import MODES
         from splatkit.export import open_scene
 
         for name, least in (("width", 176), ("height", 176), ("views", 1), ("frames", 2)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name}: expected at least {least}, got {getattr(self, name)}")
+        modes = tuple(name.strip() for name in self.modes.split(","))
+        for mode in modes:
+            if mode not in MODES:
+                raise UsageError(f"--modes: expected any of {', '.join(MODES)}, got {mode!r}")
         options = BenchOptions(
-            modes=tuple(name.strip() for name in self.modes.split(",")),
-            ratios=tuple(ratio_of(name) for name in self.ratios.split(",")),
+            modes=modes,
+            ratios=tuple(ratio_of(name, "--ratios") for name in self.ratios.split(",")),
             width=self.width,
             height=self.height,
             views=self.views,

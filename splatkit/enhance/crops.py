@@ -37,7 +37,8 @@ def write_crops(scenes: Sequence[OpenScene], options: BenchOptions, path: Path) 
     for row, scene in enumerate(scenes):
         backend = get_backend(options.backend)
         gaussians = scene.gaussians.to(backend.device)
-        subject = Subject(gaussians, gaussians.means.new_tensor(scene.background), backend)
+        background = gaussians.means.new_tensor(scene.background)
+        subject = Subject(gaussians, background, backend, options.network)
         views = scene.cameras(options.width, options.height)
         if views is None:
             views = circle(scene.gaussians, 12, options.width, options.height)

@@ -14,8 +14,8 @@ PLACES = ("everywhere", "inside", "outside")
 SMALLEST_RATIO, LARGEST_RATIO = 1.3, 3.0
 
 
-def ratio_of(value: str | float) -> float:
-    """The ratio that a name or a number stands for.
+def ratio_of(value: str | float, option: str = "--ratio") -> float:
+    """The ratio that a name or a number stands for; ``option`` is what a complaint names.
 
     Raises:
         UsageError: no such name, or a number outside 1.3 to 3.
@@ -30,7 +30,7 @@ def ratio_of(value: str | float) -> float:
     if not SMALLEST_RATIO <= ratio <= LARGEST_RATIO:
         names = ", ".join(f"{name} ({number:g})" for name, number in RATIOS.items())
         raise UsageError(
-            f"--ratio: expected {names} or a number from {SMALLEST_RATIO} to {LARGEST_RATIO:g}, "
+            f"{option}: expected {names} or a number from {SMALLEST_RATIO} to {LARGEST_RATIO:g}, "
             f"got {value!r}"
         )
     return ratio

@@ -24,7 +24,9 @@ from splatkit.enhance.training import (
 from splatkit.export import OpenScene
 from splatkit.io.images import fit_within
 from splatkit.render import get_backend
-from splatkit.train.photos import load_views
+from splatkit.train.config import config_of
+from splatkit.train.photos import MaskMode, View, load_views
+from splatkit.train.run_folder import RunFolder
 
 LEAST_GAIN = 0.1
 """dB on held-out views by which a network must be better to be kept."""
@@ -79,17 +81,19 @@ def train_for_scene(
     if output is None:
         assert scene.run is not None
         output = network_of(scene.run)
-    backend = get_backend(options.backend)
+    start, backend = load_network(options.start), get_backend(options.backend)
     smallest = min(min(photo_size(photo.width, photo.height)) for photo in scene.photos)
     options = replace(options, side=min(options.side, smallest) // 2 * 2)
     gaussians = scene.gaussians.to(backend.device)
     behind = scene.background
     count = options.pieces
-    samples = yield from _pieces(gaussians, behind, learned, count, options, "Views to learn from")
-    others = yield from _pieces(
-        gaussians, behind, held_out, max(8, count // 4), options, "Held-out views"
+    masks = _masks_of(scene)
+    samples = yield from _pieces(
+        gaussians, behind, learned, count, options, "Views to learn from", masks
     )
-    start = load_network(options.start)
+    others = yield from _pieces(
+        gaussians, behind, held_out, max(8, count // 4), options, "Held-out views", masks
+    )
     hermite, before = gain(start, others)
     settings = TrainingOptions(
         iterations=options.iterations, crop=min(64, options.side), rate=1e-3, seed=options.seed
@@ -117,29 +121,43 @@ def _pieces(
     count: int,
     options: SceneTraining,
     stage: str,
+    masks: MaskMode,
 ) -> Generator[Event, None, list[Sample]]:
-    """Random pieces of the photos' views."""
+    """Random pieces of the photos' views, each photo as often as any other, of all ratios, at the
+    photos' size and as large as a screen in turns."""
     generator = torch.Generator().manual_seed(options.seed)
     background = gaussians.means.new_tensor(behind)
-    truths: list[Tensor | None] = [None] * len(photos)
+    rounds = -(-count // len(photos))
+    order = torch.cat([torch.randperm(len(photos), generator=generator) for _ in range(rounds)])
+    chosen = [photos[index] for index in order[:count].tolist()]
+    views: dict[str, View] = {}
     if options.target == "photos":
-        views = yield from load_views(photos, photo_size, behind)
-        truths = [view.truth(torch.device("cpu"))[0] for view in views]
+        used = list({photo.name: photo for photo in chosen}.values())
+        loaded = yield from load_views(used, photo_size, behind, masks=masks)
+        views = {view.name: view for view in loaded}
     samples = []
-    for number in range(count):
-        photo, truth = photos[number % len(photos)], truths[number % len(photos)]
+    for number, photo in enumerate(chosen):
         camera = camera_of(photo, *photo_size(photo.width, photo.height)).to(torch.float32)
-        round_, large = divmod(number // len(photos), 2)
+        shown = views[photo.name].truth(torch.device("cpu")) if views else None
+        turn, large = divmod(number, 2)
         if large:
             camera = on_screen(camera)
-            truth = truth if truth is None else enlarged(truth, camera)
         piece = window(camera, 1.0, options.side, generator)
-        seen = truth if truth is None else _cut(truth, camera, piece)
-        ratio = RATIOS[round_ % len(RATIOS)]
+        truth, counts = (None, None) if shown is None else _cut(*shown, camera, piece)
+        ratio = RATIOS[turn % len(RATIOS)]
         on_device = piece.to(background.device)
-        samples.append(make_sample(gaussians, on_device, ratio, background, seen, options.backend))
+        sample = make_sample(
+            gaussians, on_device, ratio, background, truth, options.backend, counts
+        )
+        samples.append(sample)
         yield Progress(stage, number + 1, count)
     return samples
+
+
+def _masks_of(scene: OpenScene) -> MaskMode:
+    """What the run's training took masks for."""
+    told = None if scene.run is None else RunFolder(scene.run).told_options()
+    return config_of(told or {}).masks
 
 
 def on_screen(camera: Cameras) -> Cameras:
@@ -156,10 +174,17 @@ def enlarged(picture: Tensor, camera: Cameras) -> Tensor:
     return large[0].permute(1, 2, 0).clamp(0, 1)
 
 
-def _cut(truth: Tensor, camera: Cameras, piece: Cameras) -> Tensor:
-    """What a photo [H,W,3] shows in a piece of its camera's picture."""
+def _cut(
+    truth: Tensor, mask: Tensor | None, camera: Cameras, piece: Cameras
+) -> tuple[Tensor, Tensor | None]:
+    """What a photo [H,W,3], enlarged to its camera's picture, shows in a piece of that, and the
+    pixels [H,W] that count there."""
     x, y = (camera.Ks - piece.Ks)[0, :2, 2].round().int().tolist()
-    return truth[y : y + piece.height, x : x + piece.width]
+    place = slice(y, y + piece.height), slice(x, x + piece.width)
+    if truth.shape[:2] != (camera.height, camera.width):
+        truth = enlarged(truth, camera)
+        mask = None if mask is None else enlarged(mask[..., None], camera)[..., 0] > 0.5
+    return truth[place], None if mask is None else mask[place]
 
 
 def photo_size(width: int, height: int) -> tuple[int, int]:

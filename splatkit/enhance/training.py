@@ -57,6 +57,7 @@ def make_sample(
     background: Tensor | None = None,
     truth: Tensor | None = None,
     backend: str | Backend = "auto",
+    counts: Tensor | None = None,
 ) -> Sample:
     """Render a picture to learn from.
 
@@ -67,6 +68,8 @@ def make_sample(
         background: [3] sRGB; black when None.
         truth: [H,W,3] what the picture should show; the plain render when None.
         backend: see ``render``.
+        counts: [H,W] bool, where ``truth`` is known; elsewhere the reconstruction is taken to be
+            right. None: everywhere.
     """
     view = small_view(camera, ratio)
     small = render_small(gaussians, view, ("gradient",), background=background, backend=backend)
@@ -79,6 +82,8 @@ def make_sample(
             truth = render(gaussians, camera, background=background, backend=backend).rgb[0].cpu()
     seen = features(base, small.rgb[0].cpu(), small.alpha[0].cpu(), view.placing)
     missing = (truth - base).permute(2, 0, 1)
+    if counts is not None:
+        missing = missing * counts
     return Sample(seen.half(), missing.half(), base.permute(2, 0, 1).half())
 
 

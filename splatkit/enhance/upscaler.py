@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -42,7 +43,8 @@ class Upscaler:
 
     Args:
         options: how; may be replaced between frames.
-        backend: see ``render``; all modes but ``hermite`` and ``temporal`` run on every one.
+        backend: see ``render``; ``hermite``, ``temporal`` and ``neural`` need one
+            that has derivatives, as all but gsplat have.
     """
 
     def __init__(self, options: UpscaleOptions, backend: str | Backend = "auto") -> None:
@@ -53,6 +55,9 @@ class Upscaler:
         self._sampled = 0
         self._ratio = 0.0
         self._out: Tensor | None = None
+        self._seen: list[weakref.ref[Tensor]] | None = None
+        self._changes: list[int | None] = []
+        self._version = 0
         self._network: tuple[Hashable, Engine] | None = None
 
     def reset(self) -> None:
@@ -99,13 +104,15 @@ class Upscaler:
             ratio, rendered_at = 1.0, self._waited()
         elif mode == "temporal":
             # A copy on the device may lie where an older one lay; those that were given tell.
-            scene = _version_of(given) if version is None else version
-            state = (scene, _version_of_tensor(background), sh_degree, near)
+            scene = self._version_of(given) if version is None else version
+            behind = None if background is None else tuple(background.tolist())
+            state = (scene, behind, sh_degree, near)
             rgb, ratio, rendered_at, settled = self._temporal(gaussians, camera, looks, state)
         else:
             rgb, ratio, rendered_at = self._spatial(gaussians, camera, looks, share)
         reconstructed_at = self._waited()
-        finished = graded(sharpen(rgb, self.options.sharpness), self.options.grade)
+        # Sharpening knows 0 to 1 only: highlights that grading brings back there are to be kept.
+        finished = sharpen(graded(rgb, self.options.grade), self.options.sharpness)
         rgb = finished if share is None else torch.lerp(rgb, finished, share)
         times = (start, rendered_at, reconstructed_at, self._waited())
         parts = ("render", "reconstruct", "finish")
@@ -194,22 +201,23 @@ class Upscaler:
             self._network = (key, engine)
         return self._network[1]
 
+    def _version_of(self, gaussians: Gaussians) -> int:
+        """A number that changes when the Gaussians are others, or were edited in place."""
+        tensors = gaussians.parameters().values()
+        # Tensors made in inference mode do not tell of changes in place.
+        changes = [None if tensor.is_inference() else tensor._version for tensor in tensors]
+        known = self._seen is not None and all(
+            seen() is tensor for seen, tensor in zip(self._seen, tensors, strict=True)
+        )
+        if not known or changes != self._changes:
+            # An address may be taken again by others, once these are gone.
+            self._seen, self._changes = [weakref.ref(tensor) for tensor in tensors], changes
+            self._version += 1
+        return self._version
+
     def _waited(self) -> float:
         """The time when the device has finished what it was given."""
         if self._backend.device.type == "cuda":
             # This stream alone: to wait for the whole GPU would break what another thread captures.
             torch.cuda.current_stream(self._backend.device).synchronize()
         return time.perf_counter()
-
-
-def _version_of(gaussians: Gaussians) -> Hashable:
-    """Changes when the Gaussians are others, or were edited in place."""
-    return tuple(_version_of_tensor(t) for t in gaussians.parameters().values())
-
-
-def _version_of_tensor(tensor: Tensor | None) -> Hashable:
-    if tensor is None:
-        return None
-    if tensor.numel() <= 16:
-        return tuple(tensor.flatten().tolist())
-    return (tensor.data_ptr(), tensor._version, tuple(tensor.shape))

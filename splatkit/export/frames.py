@@ -76,7 +76,10 @@ class RenderOptions:
 
 
 def render_scene(
-    scene: OpenScene, output: Path | None, options: RenderOptions, paint: Paint | None = None
+    scene: OpenScene,
+    output: Path | None,
+    options: RenderOptions,
+    painter: Callable[[], Paint] | None = None,
 ) -> Generator[Event, None, list[Path]]:
     """Write a scene's videos or pictures.
 
@@ -85,7 +88,8 @@ def render_scene(
         output: a folder, or a file name ending in ``.mp4`` for exactly one path and one output;
             ``renders`` in the run folder, or beside the scene file, when None.
         options: paths, size, length, format.
-        paint: makes the pictures of the output ``rgb`` where ``render`` shall not.
+        painter: gives for each path what makes the pictures of the output ``rgb`` where ``render``
+            shall not.
 
     Returns:
         The files (or folders of pictures) in the order of paths and outputs.
@@ -95,6 +99,8 @@ def render_scene(
         SplatkitError: the disk is full, or the place cannot be written.
     """
     get_backend(options.backend)
+    if painter is not None and "rgb" not in options.outputs:
+        raise UsageError("--outputs: expected rgb among them, which upscaling and colours are for")
     places = _places(scene, output, options)
     files = {path: read_camera_path(Path(path)) for path in options.paths if _is_file(path)}
     shapes = [(photo.width, photo.height) for photo in scene.photos] or [SIZE_WITHOUT_PHOTOS]
@@ -119,7 +125,7 @@ def render_scene(
             background=scene.background,
             backend=options.backend,
             stage=f"Rendering {_name_of(path)}",
-            paint=paint,
+            paint=None if painter is None else painter(),
         )
         written += targets
     return written

@@ -26,3 +26,12 @@ def test_bench_enhance(splatkit, tmp_path: Path) -> None:
     told = splatkit("bench", "enhance", scene, "--views", 0)
     assert told.code == 2
     assert "--views: expected at least 1, got 0" in told.err
+
+
+def test_wrong_modes_and_ratios_are_told(splatkit, tmp_path: Path) -> None:
+    scene = tmp_path / "balls.ply"
+    write_gaussians(ball_over_floor(), scene)
+    told = splatkit("bench", "enhance", scene, "--modes", "hermite,dlss")
+    assert told.err.startswith("error: --modes: expected any of off, bilinear")
+    told = splatkit("bench", "enhance", scene, "--ratios", "2,7")
+    assert told.err.startswith("error: --ratios: expected quality (1.5)")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from splatkit.core import Cameras, Gaussians
-from splatkit.enhance.options import UpscaleOptions
+from splatkit.enhance.options import Grade, UpscaleOptions
 from splatkit.enhance.small import MARGIN, render_small, small_view
 from splatkit.enhance.temporal import (
     PHASES,
@@ -166,3 +166,28 @@ def test_edits_and_other_looks_are_noticed(gaussians: Gaussians) -> None:
     assert (shown - expected).abs().max() <= 1 / 255
     upscaler.reset()
     assert not upscaler.frame(scene, camera, background=white).settled
+
+
+def test_another_scene_in_the_same_memory_is_noticed(gaussians: Gaussians) -> None:
+    camera = camera_at(0.1)
+    upscaler = Upscaler(UpscaleOptions("temporal", 2.0))
+    for shift in (0.0, 0.3, -0.3, 0.1, -0.2):
+        other = gaussians.map(torch.clone)
+        other.sh[:, 0] += shift
+        first = upscaler.frame(other, camera)
+        fresh = Upscaler(UpscaleOptions("temporal", 2.0)).frame(other, camera)
+        assert torch.equal(first.rgb, fresh.rgb)
+        del other
+
+
+def test_highlights_survive_sharpening(gaussians: Gaussians) -> None:
+    camera, bright = camera_at(0.1), gaussians.map(torch.clone)
+    bright.sh[:, 0] += 3.0
+    darker = Grade(exposure=-1.5)
+    plain, sharpened = (
+        Upscaler(UpscaleOptions("off", sharpness=amount, grade=darker)).frame(bright, camera).rgb
+        for amount in (0.0, 0.05)
+    )
+    shown = plain.clamp(0, 1)
+    assert (shown > 0.9).float().mean() > 0.05
+    assert (sharpened - shown).abs().mean() < 0.02

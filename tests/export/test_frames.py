@@ -85,6 +85,23 @@ def test_a_folder_with_other_files_is_not_replaced(run: Path, tmp_path: Path) ->
     assert precious.read_text() == "years of work"
 
 
+def test_each_path_has_a_painter_of_its_own(run: Path, tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def painter():
+        made.append(0)
+
+        def paint(gaussians, camera, background):
+            made[-1] += 1
+            return torch.zeros(camera.height, camera.width, 3)
+
+        return paint
+
+    options = RenderOptions(frames=3, width=32, format="png")
+    drain(render_scene(open_scene(run), tmp_path / "out", options, painter))
+    assert made == [3, 3]
+
+
 def test_a_scene_file_alone_is_circled(tmp_path: Path) -> None:
     file = tmp_path / "balls.ply"
     write_gaussians(ball_over_floor(), file)
