@@ -92,8 +92,10 @@ def _config(options: dict[str, Any]) -> TrainConfig:
     unknown = sorted(set(options) - known)
     if unknown:
         raise UsageError(f"options: expected any of {', '.join(sorted(known))}; got {unknown[0]!r}")
-    paths = {name: Path(options[name]) for name in _PATHS if options.get(name) is not None}
-    return TrainConfig(**options | paths)
+    for name in _PATHS:
+        if options.get(name) is not None:
+            options[name] = Path(options[name])
+    return TrainConfig(**options)
 
 
 def _heard(work: Generator[Event, None, T], on_event: Listener | None) -> T:

@@ -60,7 +60,7 @@ class Recipe:
     """Compensate opacity for the screen-space low-pass."""
     steps_per_square: float = 10.0
     """With few photos training ends after this many steps times the square of their number, unless
-    --iterations is given; 0 lets it go on."""
+    --iterations is another number than the preset's and there is no time limit; 0 lets it go on."""
     photo_colors: PhotoColorFit = field(default_factory=PhotoColorFit)
     passers_by: PassersBy = field(default_factory=PassersBy)
     surface: Surface = field(default_factory=Surface)
@@ -158,7 +158,10 @@ class TrainConfig:
         return self.iterations or PRESETS[self.preset].iterations
 
     def most_steps(self, photos: int) -> int | None:
-        """Steps that so many photos are good for; None where the steps' number is given."""
+        """Steps that so many photos are good for; None where they do not bound training.
+
+        Of a run's options nobody can tell whether the preset's number was given.
+        """
         usual = (None, PRESETS[self.preset].iterations)
         given = self.time_limit is None and self.iterations not in usual
         each = self.recipe.steps_per_square

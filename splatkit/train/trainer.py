@@ -24,14 +24,14 @@ from splatkit.train.events import Controls, Finished, Saved, Started, StepDone
 from splatkit.train.free_space import free_zones
 from splatkit.train.interrupts import interrupts_deferred
 from splatkit.train.machine import timed
-from splatkit.train.memory import photo_room, within_memory
+from splatkit.train.memory import photo_room
 from splatkit.train.open_space import in_open_space
 from splatkit.train.photo_colors import cut_off
 from splatkit.train.photo_store import PhotoStore
 from splatkit.train.photos import View, color_on, load_views
 from splatkit.train.schedule import sh_degree_at
 from splatkit.train.shell import unseen_shell
-from splatkit.train.start import shell_count, start_state
+from splatkit.train.start import shell_count, start_state, within_budgets
 from splatkit.train.state import TrainingState, save_state
 from splatkit.train.strategies import Occasion
 from splatkit.train.surface import add_surface_gradients
@@ -71,13 +71,13 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
             f"{len(scene.held_out_photos)} are held out; add photos or use --test-every 0"
         )
     backend = get_backend(config.backend)
-    config = yield from within_memory(scene, config, backend.device)
+    config = yield from within_budgets(scene, config, run, backend.device)
     most = config.most_steps(len(scene.training_photos))
     if most is not None and most < config.steps:
         config = replace(config, iterations=most)
         yield Note(
             f"{len(scene.training_photos)} photos are known by heart after some {most:,} steps: "
-            "training ends there (--iterations for more)"
+            "training ends there (--recipe.steps-per-square 0 for more)"
         )
     views = yield from timed(
         "Loading photos",
@@ -89,12 +89,13 @@ def train(scene: Scene, run: Path, config: TrainConfig) -> Generator[Event, None
             config.masks,
         ),
     )
-    state = yield from timed("First Gaussians", start_state(scene, views, run, config))
+    state, kept = yield from timed("First Gaussians", start_state(scene, views, run, config))
     # Finding the first Gaussians is part of the training time.
     state.seconds += time.perf_counter() - began
     trainer = Trainer(scene, views, config, backend, state)
     yield _started(trainer, resumed_step=state.step)
-    if not state.step:
+    if not kept:
+        # Training that goes astray comes back to this.
         trainer.save(run)
     try:
         yield from timed("Training", _loop(trainer, run))
@@ -328,9 +329,12 @@ class Trainer:
 
     def _gathers(self, progress: float) -> bool:
         """Whether this step is of the round of photos before a change, whose errors count."""
-        growth = self.config.growth
-        recent = self.state.step % growth.every >= growth.every - self._window
-        return growth.gathers(progress) and recent
+        state, growth = self.state, self.config.growth
+        if growth.gathers(progress):
+            return state.step % growth.every >= growth.every - self._window
+        # The last step prunes to the budget where there are more.
+        too_many = len(state.model.gaussians) > state.budget.max_gaussians
+        return too_many and state.pace.last_step - state.step <= self._window
 
     def _refine(self, before: float) -> None:
         """Let the strategy change the Gaussians; ``before`` is the progress before this step."""
@@ -339,8 +343,10 @@ class Trainer:
         now = Occasion(state.step, progress, state.budget, self._extent)
         chance = generator_for(config.seed, "disturb", state.step, self.backend.device)
         growth.disturb(state.model.gaussians, now, config.recipe.rates.decay(before), chance)
-        # Under a time limit the change that prunes to the budget may have been left out.
-        late = self.done and len(state.model.gaussians) > state.budget.max_gaussians
+        # Under a time limit the change that prunes to the budget may have been left out, and a
+        # budget that is made smaller after it leaves too many.
+        count = len(state.model.gaussians)
+        late = self.done and growth.count_after(count, now) < count
         if late or growth.is_due(state.step, progress):
             self._tick()  # The steps so far had the count before the change.
             # What stands where nothing can be is as good as dead: the strategy moves it away.
@@ -363,7 +369,8 @@ class Trainer:
         progress = state.pace.progress(state.step)
         steps = self._clock.steps_within(self._foreseen(), progress, left)
         if self._most_steps is not None:
-            steps = min(steps, self._most_steps - state.step)
+            # A schedule that goes beyond is not lengthened, but comes to its end.
+            steps = min(steps, max(self._most_steps, state.pace.last_step) - state.step)
         state.pace = state.pace.replanned(state.step, steps)
 
     def _tick(self) -> None:

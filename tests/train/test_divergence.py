@@ -95,6 +95,30 @@ def test_a_run_survives_a_loss_that_is_not_finite_with_smaller_steps(scene, tmp_
     assert CAUTION == 0.5
 
 
+def test_what_resuming_changed_outlives_a_recovery(scene, tmp_path, monkeypatch):
+    drain(train(scene, tmp_path / "run", FAST))
+    backend = get_backend(FAST.backend)
+    real, calls = backend.l1_ssim, []
+
+    def breaking(*arguments):
+        calls.append(1)
+        loss, gradient = real(*arguments)
+        return (math.nan if len(calls) == 5 else loss), gradient
+
+    monkeypatch.setattr(backend, "l1_ssim", breaking, raising=False)
+    longer = replace(FAST, iterations=96, max_gaussians=160, exposure="varies", resume=True)
+    events, gaussians = events_of(train(scene, tmp_path / "run", longer))
+    assert any("going on from step 24 with smaller" in getattr(e, "text", "") for e in events)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].step == 96
+    assert len(gaussians) == 160
+    newest = newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    state = load_state(newest)
+    assert state.recoveries == 1
+    assert state.colors is not None
+
+
 def test_a_loss_that_is_never_finite_ends_in_one_clear_line(scene, tmp_path, monkeypatch):
     backend = get_backend(FAST.backend)
     real = backend.l1_ssim

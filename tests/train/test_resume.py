@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from splatkit.core import Note, UsageError, drain
+from splatkit.train import schedule
+from splatkit.train import trainer as trainer_module
 from splatkit.train.config import TrainConfig, flattened, plain
 from splatkit.train.events import Finished, Started
 from splatkit.train.pipeline import run
@@ -17,7 +19,7 @@ from splatkit.train.state import load_state, newest_checkpoint
 from splatkit.train.trainer import train
 from tests.train.photographed import events_of
 from tests.train.test_pipeline import write_transforms
-from tests.train.test_trainer import FAST
+from tests.train.test_trainer import FAST, stopped
 
 UNUSUAL = replace(
     FAST, split=Path("names.txt"), time_limit="9m", resize=320, masks="transparent", seed=7
@@ -115,6 +117,52 @@ def test_a_longer_time_limit_goes_on_and_the_same_does_not(scene, tmp_path):
     told, first, longer = resumed(scene, tmp_path, replace(config, time_limit="4s"))
     assert first == last < longer
     assert told[0].startswith("The schedule now ends at step ")
+
+
+def test_a_first_time_limit_counts_for_a_run_that_ended_without_one(scene, tmp_path):
+    drain(train(scene, tmp_path, FAST))
+    told, first, last = resumed(scene, tmp_path, replace(FAST, time_limit="4s"))
+    assert first == 24 < last
+    assert told[0].startswith("The schedule now ends at step ")
+
+
+@pytest.mark.parametrize("stop", [13, 24])
+def test_a_time_limit_that_is_used_up_adds_nothing_and_says_so(scene, tmp_path, monkeypatch, stop):
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
+    stopped(train(scene, tmp_path, FAST), stop)
+    told, first, last = resumed(scene, tmp_path, replace(FAST, time_limit="0.001s"))
+    assert first == last == stop
+    assert "no step is added, and the scene is taken as it is" in told[-1]
+
+
+def test_a_longer_time_limit_does_not_exceed_what_few_photos_are_good_for(
+    scene, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(schedule, "_LEAST_STEPS", 1)
+    drain(train(scene, tmp_path, FAST))
+
+    def longer(steps):
+        recipe = replace(FAST.recipe, steps_per_square=steps / 11**2)
+        return resumed(scene, tmp_path, replace(FAST, time_limit=f"{steps}h", recipe=recipe))
+
+    told, _, last = longer(24)
+    assert last == 24
+    assert "24 steps are done already, and 11 photos are good for 24: none is added" in told[-1]
+    told, _, last = longer(40)
+    assert last == 40
+    assert "The schedule now ends at step 40 instead of 24" in told[-1]
+
+
+def test_a_schedule_beyond_what_few_photos_are_good_for_comes_to_its_end(
+    scene, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(schedule, "_LEAST_STEPS", 1)
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
+    monkeypatch.setattr(trainer_module, "STEPS_BETWEEN_PLANS", 5)
+    stopped(train(scene, tmp_path, replace(FAST, iterations=40)), 13)
+    recipe = replace(FAST.recipe, steps_per_square=0.1)
+    config = replace(FAST, iterations=40, time_limit="1h", recipe=recipe)
+    assert resumed(scene, tmp_path, config)[2] == 40
 
 
 @pytest.fixture(scope="module")

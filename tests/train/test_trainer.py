@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from splatkit.core import Note, SplatkitError, drain
+from splatkit.core import Note, SplatkitError, UsageError, drain
+from splatkit.io.registry import write_gaussians
 from splatkit.render.backends import get_backend
 from splatkit.train import schedule
 from splatkit.train import trainer as trainer_module
@@ -15,13 +16,15 @@ from splatkit.train.evaluate import evaluate
 from splatkit.train.events import Finished, Saved, Started, StepDone
 from splatkit.train.initialize import Initialization
 from splatkit.train.photos import load_views
+from splatkit.train.presets import sized
 from splatkit.train.shell import Shell
+from splatkit.train.start import within_budgets
 from splatkit.train.state import load_state, newest_checkpoint
-from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc
+from splatkit.train.strategies import BudgetedGrowth, Classic, Mcmc, budgeted
 from splatkit.train.surface import Surface
 from splatkit.train.timing import Clock, StepCost
 from splatkit.train.trainer import train
-from tests.train.photographed import events_of, make_scene, same
+from tests.train.photographed import events_of, make_gaussians, make_scene, same
 
 FAST = TrainConfig(
     iterations=24,
@@ -72,6 +75,54 @@ def test_a_change_left_out_leaves_no_more_than_the_budget(scene, tmp_path, monke
     events, gaussians = events_of(train(scene, tmp_path / "run", config))
     assert max(e.num_gaussians for e in events if isinstance(e, StepDone)) > 130
     assert len(gaussians) == 120
+
+
+def stopped(work, step):
+    """Close a training after that step."""
+    next(event for event in work if isinstance(event, StepDone) and event.step == step)
+    work.close()
+
+
+def test_a_late_lower_budget_leaves_all_parts_of_the_scene(scene, tmp_path, monkeypatch):
+    """Nothing changes any more at that point of the schedule, until the last step prunes."""
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
+    recipe = replace(FAST.recipe, budgeted=BudgetedGrowth(every=20))
+    config = replace(FAST, iterations=96, recipe=recipe)
+    stopped(train(scene, tmp_path / "run", config), 84)
+    before = load_state(tmp_path / "run" / "checkpoints" / "step_0000084.npz").model
+    assert not before.statistics.visible_count.any()
+    looked_at = []
+    real = budgeted.most_shown
+
+    def noted(model, rows, count):
+        looked_at.append(model.statistics.visible_count.clone())
+        return real(model, rows, count)
+
+    monkeypatch.setattr(budgeted, "most_shown", noted)
+    fewer = replace(config, max_gaussians=60, resume=True)
+    events, gaussians = events_of(train(scene, tmp_path / "run", fewer))
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert told == [
+        "The scene now grows to 60 Gaussians instead of 120; of the 120 that there are those that "
+        "show least are removed"
+    ]
+    assert len(gaussians) == 60
+    assert (looked_at[-1] > 0).float().mean() > 0.9
+    middle = before.gaussians.means.median(0).values
+    assert ((gaussians.means > middle).float().mean(0) - 0.5).abs().max() < 0.25
+
+
+@pytest.mark.parametrize("strategy", ["mcmc", "classic"])
+def test_a_late_lower_budget_leaves_other_strategies_alone(scene, tmp_path, monkeypatch, strategy):
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_EVENTS", 0.0)
+    config = replace(FAST, iterations=30, strategy=strategy)
+    stopped(train(scene, tmp_path / "run", config), 28)
+    before = load_state(tmp_path / "run" / "checkpoints" / "step_0000028.npz").model.gaussians
+    fewer = replace(config, max_gaussians=62, resume=True)
+    events, gaussians = events_of(train(scene, tmp_path / "run", fewer))
+    assert any(f"the {len(before)} that there are stay" in getattr(e, "text", "") for e in events)
+    assert len(gaussians) == len(before) > 62
+    assert gaussians.opacities.mean() > 0.5 * before.opacities.mean()
 
 
 class _CountsForeseen(Clock):
@@ -220,10 +271,35 @@ def test_few_photos_end_training_early(scene, tmp_path, monkeypatch):
     events, _ = events_of(train(scene, tmp_path / "run", config))
     finished = next(e for e in events if isinstance(e, Finished))
     assert finished.step == round(0.1 * 11**2)
-    assert any(isinstance(e, Note) and "11 photos are known by heart" in e.text for e in events)
+    (told,) = [e.text for e in events if isinstance(e, Note) and "by heart" in e.text]
+    assert told.startswith("11 photos are known by heart after some 12 steps")
+    assert "(--recipe.steps-per-square 0 for more)" in told
     timed = replace(config, time_limit="1h", recipe=replace(recipe, steps_per_square=1.0))
     events, _ = events_of(train(scene, tmp_path / "timed", timed))
     assert next(e for e in events if isinstance(e, Finished)).step == 121
+
+
+def test_a_start_with_more_gaussians_than_were_asked_for_is_refused(scene, tmp_path):
+    file = tmp_path / "large.ply"
+    write_gaussians(make_gaussians(61), file)
+    config = replace(FAST, start=file, max_gaussians=60)
+    with pytest.raises(UsageError, match=r"at most 60 .* got 61; .*splatkit edit") as no:
+        drain(train(scene, tmp_path / "run", config))
+    assert "\n" not in str(no.value)
+    assert not (tmp_path / "run").exists()
+    write_gaussians(make_gaussians(400_000), file)
+    little = TrainConfig(preset="draft", start=file, memory_budget="600M")
+    with pytest.raises(UsageError, match=r"--memory-budget\), got 400,000"):
+        drain(train(scene, tmp_path / "run", sized(little)))
+
+
+def test_a_start_with_more_than_the_presets_gaussians_counts_in_memory(scene, tmp_path):
+    file, cpu = tmp_path / "large.ply", torch.device("cpu")
+    config = sized(TrainConfig(preset="draft", start=file))
+    for count in (config.budget + 1, 7):
+        write_gaussians(make_gaussians(count), file)
+        fitted = drain(within_budgets(scene, config, tmp_path, cpu))
+        assert fitted.budget == max(count, config.budget)
 
 
 def test_every_photo_held_out_is_refused_in_one_line(scene, tmp_path):

@@ -86,7 +86,7 @@ class BudgetedGrowth:
             if now.progress < self.settle
             else 0.0
         )
-        kept = most_shown(model.statistics, kept, min(wanted, round((1 - moved) * len(kept))))
+        kept = most_shown(model, kept, min(wanted, round((1 - moved) * len(kept))))
         scores = error_scores(model.statistics)[kept]
         return split(model, kept, drawn(scores, wanted - len(kept), generator))
 

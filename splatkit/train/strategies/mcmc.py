@@ -68,7 +68,7 @@ class Mcmc:
         return round(budget.start * (budget.max_gaussians / max(budget.start, 1)) ** share)
 
     def count_after(self, count: int, now: Occasion) -> int:
-        return self.target(now.progress, now.budget)
+        return max(self.target(now.progress, now.budget), count)
 
     def refine(self, model: Model, now: Occasion, generator: torch.Generator) -> Model:
         kept = alive(model.gaussians, self.opacity_floor)

@@ -54,16 +54,22 @@ def error_scores(statistics: DensityStatistics) -> Tensor:
     return statistics.score_sum / statistics.visible_count.clamp_min(1)
 
 
-def most_shown(statistics: DensityStatistics, rows: Tensor, count: int) -> Tensor:
+def most_shown(model: Model, rows: Tensor, count: int) -> Tensor:
     """The ``count`` of ``rows`` [K] that contribute most to the pictures, in their order.
 
     What counts is the mean over views of the blend weights in a picture; those that were in no
-    view, of which nothing is known, come first.
+    view, of which nothing is known, come first. Where these are too many to stay, opacity times
+    area counts for all: rows stand as in space, and the first ones would be one part of it.
     """
     if len(rows) <= count:
         return rows
-    seen = statistics.visible_count[rows]
-    shown = torch.where(seen > 0, statistics.weight_sum[rows] / seen.clamp_min(1), torch.inf)
+    seen = model.statistics.visible_count[rows]
+    if int((seen == 0).sum()) > count:
+        scales = model.gaussians.scales[rows]
+        shown = model.gaussians.opacities[rows] * scales.prod(-1) / scales.amin(-1)
+    else:
+        weights = model.statistics.weight_sum[rows]
+        shown = torch.where(seen > 0, weights / seen.clamp_min(1), torch.inf)
     best = shown.argsort(descending=True, stable=True)[: max(count, 0)]
     return rows[best.sort().values]
 

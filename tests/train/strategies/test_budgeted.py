@@ -130,6 +130,21 @@ def test_what_no_photo_was_asked_about_stays(model):
     assert set(range(20)) <= set(after.gaussians.extra["label"].tolist())
 
 
+def test_pruning_that_knows_too_little_takes_no_part_of_space_away():
+    """Rows stand in Morton order: the first of them are one half of the scene."""
+    model = make_model()
+    model = model[morton_order(model.gaussians.means)]
+    first, last = torch.arange(25), torch.arange(25, 50)
+    model.gaussians.log_scales[first[::2]] -= 2
+    model.gaussians.logit_opacities[last[::2]] = -4.0
+    growth = BudgetedGrowth(moved=0.0)
+    wanted = sorted(model.gaussians.extra["label"][torch.cat((first[1::2], last[1::2]))].tolist())
+    for seen in (0, 20):
+        model.statistics.visible_count[:seen] = 1
+        after = growth.refine(model, occasion(10, 24, 1.0), chance())
+        assert sorted(after.gaussians.extra["label"].tolist()) == wanted
+
+
 def test_refinement_is_the_same_for_the_same_chance(model):
     first, second = (
         BudgetedGrowth().refine(model, occasion(50, 80, 0.6), chance()) for _ in range(2)
