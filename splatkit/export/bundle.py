@@ -8,7 +8,9 @@ All of it stands in one place: the same turn, scale and origin. The folder is co
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,8 +35,10 @@ from splatkit.export.opening import OpenScene, open_scene
 from splatkit.export.prepare import ExportOptions, mesh_turned
 from splatkit.export.targets import target_named
 from splatkit.io import mesh_glb, write_json
-from splatkit.io.files import atomic_path, read_json, write_text
+from splatkit.io.files import atomic_path, link_or_copy, read_json, write_text
 from splatkit.io.scene import load_scene
+from splatkit.mesh.convex import convex_pieces
+from splatkit.mesh.kept import Kept
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.physics import Collision, make_collision, read_collision
 from splatkit.mesh.pipeline import (
@@ -52,6 +56,9 @@ from splatkit.train.run_folder import RunFolder
 FACTS = "bundle.json"
 """In every bundle: what is in it. A folder without it is never replaced."""
 NOTES = "IMPORT.md"
+LODS = (0.3, 0.1)
+COLLISION = 5000
+"""What is made where neither the options nor the run's own mesh say anything else."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +67,15 @@ class BundleOptions:
 
     export: ExportOptions
     """Of the splats; its target names the program. Turn and scale hold for the mesh, too."""
-    lods: tuple[float, ...] = (0.3, 0.1)
-    """Shares of the triangles of the levels of detail."""
-    collision: int = 5000
-    """Triangles, at most, of the closed shape for physics."""
+    lods: tuple[float, ...] | None = None
+    """Shares of the triangles of the levels of detail; when None those that are there, or
+    ``LODS``."""
+    collision: int | None = None
+    """Triangles, at most, of the closed shape for physics; when None what is there, or
+    ``COLLISION``."""
     convex: int | None = None
-    """Convex pieces, at most, of that shape; 0 for none, what the program wants when None."""
+    """Convex pieces, at most, of that shape; 0 for none. When None, what is there or as many as the
+    program wants, if it wants any."""
     pivot: Literal["floor", "middle", "keep"] = "floor"
     """Where the origin comes to lie: on the floor below the middle of the scene, in that middle, or
     where the run has it."""
@@ -95,8 +105,8 @@ class BundleOptions:
     def mesh(self) -> MeshOptions:
         """How a mesh is made where there is none."""
         return MeshOptions(
-            lods=self.lods,
-            collision=self.collision,
+            lods=LODS if self.lods is None else self.lods,
+            collision=COLLISION if self.collision is None else self.collision,
             convex=self.pieces or None,
             backend=self.export.backend,
         )
@@ -141,6 +151,7 @@ def make_bundle(
         raise UsageError(f"{run}: expected a run folder (a bundle needs its photos), found none")
     target = run / "bundles" / str(options.export.target) if output is None else Path(output)
     _check_place(target)
+    replaced = (target / FACTS).is_file()
     opened = open_scene(run)
     parts = yield from _parts(run, opened, options)
     origin = yield from _origin(opened, options)
@@ -167,6 +178,8 @@ def make_bundle(
         }
         write_text(folder / NOTES, import_notes(facts, options.engine))
         write_json(folder / FACTS, facts)
+    if replaced:
+        yield Note(f"{target}: the earlier bundle is replaced")
     return Bundled(target, facts)
 
 
@@ -190,39 +203,87 @@ def _parts(run: Path, opened: OpenScene, options: BundleOptions) -> Generator[Ev
     elif file.stat().st_mtime < RunFolder(run).ply.stat().st_mtime:
         yield Note(f"{file}: older than the scene; delete it to have it made anew", warning=True)
     mesh, sky = read_surface(file)
-    yield from _add_levels(run, file, wanted, len(mesh))
-    place = run / COLLISION_FILE
-    collision = read_collision(place) if place.is_file() else None
-    if collision is None or (options.pieces and not collision.pieces):
-        cameras = opened.cameras(*CHECK_SIZE)
-        warp = None if cameras is None else warp_of([cameras.to(torch.float32)])
-        made = make_collision(mesh, options.collision, options.pieces, wanted.seed, warp)
-        collision = yield from made
-        collision.write(place)
-    if not options.pieces:
-        collision = Collision(collision.closed)
-    levels = [mesh_glb.read(level) for level in _levels(file, wanted)]
+    levels = yield from _levels(run, file, options, len(mesh))
+    collision = yield from _collision(run, opened, file, mesh, options)
     return _Parts(mesh, sky, levels, collision)
 
 
-def _levels(file: Path, wanted: MeshOptions) -> list[Path]:
-    numbers = range(1, len(wanted.lods) + 1)
-    return [file.with_name(f"{file.stem}_lod{number}.glb") for number in numbers]
+def _levels(
+    run: Path, file: Path, options: BundleOptions, triangles: int
+) -> Generator[Event, None, list[Triangles]]:
+    """The levels of detail; those that are missing are made."""
+    there = {
+        level["share"]: file.with_name(level["file"])
+        for level in _told(file).get("levels", [])
+        if file.with_name(level["file"]).is_file()
+    }
+    wanted = tuple(there) or LODS if options.lods is None else options.lods
+    missing = tuple(share for share in wanted if share not in there)
+    if not missing:
+        return [mesh_glb.read(there[share]) for share in wanted]
+    yield Note(f"Making {len(missing)} levels of detail of {triangles:,} triangles")
+    with _room_beside(file, kept=not there) as place:
+        made = yield from make_levels(run, place, replace(options.mesh, lods=missing))
+        if not there:
+            _tell(file, levels=made)
+        files = there | {level["share"]: place.with_name(level["file"]) for level in made}
+        return [mesh_glb.read(files[share]) for share in wanted]
 
 
-def _add_levels(
-    run: Path, file: Path, wanted: MeshOptions, triangles: int
-) -> Generator[Event, None, None]:
-    """Make the levels of detail where one is missing, or has another share of the triangles."""
-    facts = file.with_suffix(".json")
-    told = read_json(facts) if facts.is_file() else {}
-    there = [level.get("share") for level in told.get("levels", [])]
-    if all(level.is_file() for level in _levels(file, wanted)) and there == list(wanted.lods):
+@contextmanager
+def _room_beside(file: Path, *, kept: bool) -> Iterator[Path]:
+    """A surface that levels can be written beside: the run's own, where that has none, else a copy
+    that goes away, for the levels that are there were made with options of their own.
+    """
+    if kept:
+        with Kept(file).alone():
+            yield file
         return
-    yield Note(f"Making {len(wanted.lods)} levels of detail of {triangles:,} triangles")
-    levels = yield from make_levels(run, file, wanted)
-    if told:
-        write_json(facts, told | {"levels": levels})
+    with tempfile.TemporaryDirectory() as folder:
+        link_or_copy(file, Path(folder, file.name))
+        yield Path(folder, file.name)
+
+
+def _collision(
+    run: Path, opened: OpenScene, file: Path, mesh: Triangles, options: BundleOptions
+) -> Generator[Event, None, Collision]:
+    """The shape for physics; made anew where it is not of this mesh or larger than asked for."""
+    place, seed = run / COLLISION_FILE, options.mesh.seed
+    there = read_collision(place) if place.is_file() else None
+    if there is not None and place.stat().st_mtime < file.stat().st_mtime:
+        yield Note(f"{place}: older than the mesh; made anew")
+        there = None
+    elif there is not None and len(there.closed) > (options.collision or len(there.closed)):
+        yield Note(f"{place}: {len(there.closed):,} triangles; made anew with fewer")
+        there = None
+    if there is not None and not options.pieces:
+        return Collision(there.closed)
+    if there is not None and 0 < len(there.pieces) <= (options.convex or len(there.pieces)):
+        return there
+    with Kept(file).alone():
+        if there is None:
+            cameras = opened.cameras(*CHECK_SIZE)
+            warp = None if cameras is None else warp_of([cameras.to(torch.float32)])
+            most = options.mesh.collision or COLLISION
+            made = yield from make_collision(mesh, most, options.pieces, seed, warp)
+        else:
+            yield Note(f"Dividing {place} into at most {options.pieces} convex pieces")
+            pieces = convex_pieces(there.closed, options.pieces, seed)
+            made = Collision(there.closed, tuple(pieces))
+        made.write(place)
+        _tell(file, collision=made.facts(place))
+    return made
+
+
+def _told(file: Path) -> dict[str, Any]:
+    """What is said of a mesh beside it."""
+    facts = file.with_suffix(".json")
+    return read_json(facts) if facts.is_file() else {}
+
+
+def _tell(file: Path, **facts: Any) -> None:
+    """Say something else of a mesh beside it."""
+    write_json(file.with_suffix(".json"), _told(file) | facts)
 
 
 def _origin(
@@ -251,7 +312,7 @@ def _write_meshes(
         mesh_turned(parts.collision.closed, export),
         tuple(mesh_turned(piece, export) for piece in parts.collision.pieces),
     )
-    shapes = engine.shapes(moved)
+    shapes, inside = engine.shapes(moved), engine.shapes_inside(moved)
     path = folder / f"{SCENE}_mesh.glb"
     whole, far = (part and mesh_turned(part, export) for part in (parts.mesh, parts.sky))
     assert whole is not None
@@ -261,7 +322,7 @@ def _write_meshes(
         normals=True,
         name=SCENE,
         beside={} if far is None else {f"{SKY}_{SCENE}": far},
-        shapes=shapes if engine.inside else {},
+        shapes=shapes if inside else {},
         axes=engine.axes,
     )
     found = _same(whole, read_surface(path, axes=engine.axes)[0], views)
@@ -276,8 +337,8 @@ def _write_meshes(
         turned = mesh_turned(level, export)
         mesh_glb.write(turned, folder / f"{name}.glb", normals=True, name=name, axes=engine.axes)
         levels.append({"file": f"{name}.glb", "triangles": len(level)})
-    place = path if engine.inside else folder / f"{SCENE}_collision.glb"
-    if not engine.inside:
+    place = path if inside else folder / f"{SCENE}_collision.glb"
+    if not inside:
         names = list(shapes)
         others = {name: shapes[name] for name in names[1:]}
         mesh_glb.write(shapes[names[0]], place, name=names[0], shapes=others, axes=engine.axes)
@@ -313,13 +374,15 @@ def facts_as_text(made: Bundled) -> str:
     shape = facts["collision"]
     closed = f"{shape['triangles']:,} closed triangles"
     physics = f"{shape['pieces']} convex closed pieces" if shape["pieces"] else closed
+    inside = shape["file"] == facts["mesh"]["file"]
     lines = [
         f"{made.path}: for {facts['program']}",
         f"{facts['splats']['file']}: {facts['splats']['gaussians']:,} Gaussians",
         f"{facts['mesh']['file']}: {facts['mesh']['triangles']:,} triangles"
-        + (f" and {facts['sky']['triangles']:,} of sky" if facts["sky"] else ""),
+        + (f" and {facts['sky']['triangles']:,} of sky" if facts["sky"] else "")
+        + (f"; {physics} for physics" if inside else ""),
         *(f"{level['file']}: {level['triangles']:,} triangles" for level in facts["levels"]),
-        f"{shape['file']}: {physics} for physics",
+        *([] if inside else [f"{shape['file']}: {physics} for physics"]),
         f"{NOTES}: how to import them. {facts['tried']}",
     ]
     return "\n".join(lines)

@@ -29,18 +29,22 @@ class Engine:
     convex: int = 0
     """Pieces that the shape for physics is divided into, where nothing else is asked for."""
     inside: bool = False
-    """Whether shapes for physics stand in the mesh's own file, known by their names."""
+    """Whether shapes for physics that it knows by their names stand in the mesh's own file."""
     piece_prefix: str = "UCX_"
     piece_suffix: str = ""
     """Around the name of the mesh and the number of a piece."""
-    closed_suffix: str = "_collision"
-    """Behind the name of the mesh, for the closed shape."""
+    closed_suffix: str | None = None
+    """Behind the name of the mesh, for the closed shape; None where no name would make it one."""
 
     def shapes(self, collision: Collision) -> dict[str, Triangles]:
-        """The shapes for physics by the names that the program knows them by."""
+        """The shapes for physics, by the names that the program knows them by if it knows any."""
         if not collision.pieces:
-            return {SCENE + self.closed_suffix: collision.closed}
+            return {SCENE + (self.closed_suffix or "_collision"): collision.closed}
         return named(self.piece_prefix + SCENE, collision.pieces, self.piece_suffix)
+
+    def shapes_inside(self, collision: Collision) -> bool:
+        """Whether these shapes stand in the mesh's own file; there, others would be drawn."""
+        return self.inside and (bool(collision.pieces) or self.closed_suffix is not None)
 
 
 _UNIT = (
@@ -58,7 +62,9 @@ ENGINES: dict[str, Engine] = {
             "Meshes named UCX_{scene}_00 and so on become simple collision: keep \"Import "
             "Collision According To Mesh Name\" and \"One Convex Hull Per UCX\" on. Few pieces "
             "fill the air over a table: to walk through a room take Collision Complexity, Use "
-            "Complex Collision As Simple instead.",
+            "Complex Collision As Simple instead. The closed mesh that --convex 0 writes is a file "
+            "of its own, {scene}_collision.glb: import it, too, and name it as Complex Collision "
+            "Mesh.",
             "Levels of detail: open the static mesh, LOD Settings, LOD Import, and take {lods}.",
             "The plug-in's own turn of splats is not documented: put splats and mesh below one "
             "actor, and turn the mesh about z by a multiple of 90 degrees if they differ.",

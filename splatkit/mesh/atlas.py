@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from splatkit.core import SplatkitError, Triangles
-from splatkit.mesh.clean import HINT
+from splatkit.mesh.clean import HINT, scale_to_size
 from splatkit.mesh.warp import Warp
 
 GUTTER = 2
@@ -20,10 +20,16 @@ FILLED = 0.6
 PART = 5_000
 """Faces of a surface are cut into charts so many at a time: the library's work grows with the
 square of them, and seams are along the edges of thousands of charts anyway."""
+COARSE = 0.25
+"""Size on the texture of faces that will not be in the file."""
 
 
 def unwrapped(
-    triangles: Triangles, side: int, warp: Warp | None = None, sheet: int = SHEET
+    triangles: Triangles,
+    side: int,
+    warp: Warp | None = None,
+    sheet: int = SHEET,
+    coarse: int = 0,
 ) -> Triangles:
     """The same triangles with a place on a grey texture of about ``side`` x ``side`` for each.
 
@@ -36,6 +42,7 @@ def unwrapped(
         side: texels of the texture, as if it were one square.
         warp: makes what is far, of which photos show less, smaller on the texture, too.
         sheet: texels of a side of a sheet, at most.
+        coarse: so many faces, the last ones, with vertices of their own, get few texels.
 
     Raises:
         SplatkitError: the library is missing.
@@ -46,6 +53,10 @@ def unwrapped(
         raise SplatkitError(f"mesh: expected the package xatlas; {HINT}") from error
     atlas = xatlas.Atlas()
     places = triangles.vertices if warp is None else warp.forward(triangles.vertices)
+    if coarse:
+        places = places.clone()
+        places[triangles.faces[-coarse:].long().unique()] *= COARSE
+    places = places * scale_to_size(places)
     parts = _parts(places[triangles.faces.long()].mean(1))
     used = []
     for rows in parts:
@@ -67,7 +78,7 @@ def unwrapped(
     over = max(width, height) / sheet
     if number == 1 and over > 1 and side > sheet // 4:
         # What the library makes is often larger than asked for.
-        return unwrapped(triangles, int(0.98 * side / over), warp, sheet)
+        return unwrapped(triangles, int(0.98 * side / over), warp, sheet, coarse)
     sources, uvs = [], []
     faces = torch.empty_like(triangles.faces)
     count = 0

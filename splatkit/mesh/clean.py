@@ -13,6 +13,8 @@ from splatkit.core import SplatkitError, Triangles
 from splatkit.mesh.warp import Warp
 
 HINT = "pip install 'splatkit[mesh]'"
+SIZE = 10.0
+"""Longest side of the bounds of what libraries are given: their tolerances are lengths."""
 
 
 def edges_of(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,12 +58,12 @@ def components(faces: Tensor, vertices: int) -> Tensor:
         label = new
 
 
-def without_crumbs(triangles: Triangles, least_share: float) -> Triangles:
-    """Without connected pieces of less than that share of all area."""
+def without_crumbs(triangles: Triangles, least_share: float, warp: Warp) -> Triangles:
+    """Without connected pieces of less than that share of all area in warped space."""
     if len(triangles) == 0:
         return triangles
     piece = components(triangles.faces, len(triangles.vertices))[triangles.faces[:, 0].long()]
-    areas = triangles.areas
+    areas = Triangles(warp.forward(triangles.vertices), triangles.faces).areas
     total = torch.zeros(len(triangles.vertices)).index_add_(0, piece, areas)
     return triangles.selected(total[piece] >= least_share * areas.sum())
 
@@ -114,6 +116,11 @@ def smoothed(triangles: Triangles, rounds: int) -> Triangles:
     return replace(triangles, vertices=places)
 
 
+def scale_to_size(places: Tensor) -> float:
+    """What places [N,3] have to be multiplied by for bounds of ``SIZE``."""
+    return SIZE / max(float((places.amax(0) - places.amin(0)).max()), 1e-30)
+
+
 def decimated(triangles: Triangles, count: int, warp: Warp) -> Triangles:
     """About so many triangles at most, by quadric edge collapse (Garland and Heckbert 1997).
 
@@ -129,7 +136,9 @@ def decimated(triangles: Triangles, count: int, warp: Warp) -> Triangles:
         import fast_simplification
     except ImportError as error:
         raise SplatkitError(f"mesh: expected the package fast-simplification; {HINT}") from error
-    points: Any = warp.forward(triangles.vertices).numpy()
+    places = warp.forward(triangles.vertices)
+    scale = scale_to_size(places)
+    points: Any = (places * scale).numpy()
     faces: Any = triangles.faces.numpy()
     # Where edges are dear to it, the library stops early: it is asked again, more firmly.
     for firmness in (5, 7, 9, 10):
@@ -138,4 +147,5 @@ def decimated(triangles: Triangles, count: int, warp: Warp) -> Triangles:
         )[:2]
         if len(faces) <= count:
             break
-    return Triangles(warp.inverse(torch.from_numpy(points).float()), torch.from_numpy(faces).int())
+    places = torch.from_numpy(points).float() / scale
+    return Triangles(warp.inverse(places), torch.from_numpy(faces).int())

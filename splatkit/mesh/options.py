@@ -57,7 +57,7 @@ class MeshOptions:
     """Texels a side of the texture, at most (beyond 4096 it becomes several pictures). Default:
     1024, 2048 or 4096 by preset; never more than the photos have pixels."""
     sky: bool = True
-    """Draw what photos show where they look past a surface on a shell far around it (a mesh of its
+    """Write what photos show where they look past a surface on a shell far around it (a mesh of its
     own, "sky"); never where photos have alpha or masks that cut objects out."""
     lods: tuple[float, ...] = ()
     """Levels of detail with these shares of the triangles, as OUT_lod1.glb and so on."""
@@ -70,7 +70,8 @@ class MeshOptions:
     tangents: bool = False
     """Write normals and tangents, too, for materials with a normal map."""
     time_limit: str | None = None
-    """End on time with what there is then: 90s, 10m."""
+    """End on time: 90s, 10m. Shortens the fitting of a surface, its levels or splats to the photos;
+    finding the shape, textures, --collision and comparing take what they take."""
     resume: bool = False
     """Go on with what the same command had done when it was stopped (in OUT.partial)."""
     backend: str = "auto"
@@ -96,6 +97,12 @@ class MeshOptions:
             raise UsageError(
                 f"--texture-side: expected 64 to {MOST_TEXELS}, got {self.texture_side}"
             )
+        if self.texture_side is not None and (self.mode == "splats" or self.colors == "vertex"):
+            raise UsageError(
+                "--texture-side: expected a surface with a texture, got vertex colours"
+            )
+        if not self.sky and self.mode == "splats":
+            raise UsageError("--no-sky: expected a surface, got --mode splats")
         if self.lods and self.mode == "splats":
             raise UsageError("--lods: expected a surface, got --mode splats")
         if any(not 0 < share < 1 for share in self.lods):
@@ -129,10 +136,9 @@ class MeshOptions:
 
     def facts(self) -> dict[str, Any]:
         """The options that the shape and the colours of the result depend on."""
-        names = ["mode", "preset", "triangles", "colors", "texture_side", "seed"]
-        if self.mode == "surface":
-            names.append("sky")
-        return {name: getattr(self, name) for name in names}
+        names = ("mode", "preset", "triangles", "texture_side", "sky", "seed")
+        usual = "vertex" if self.mode == "splats" else "texture"
+        return {name: getattr(self, name) for name in names} | {"colors": self.colors or usual}
 
     @property
     def seconds(self) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -18,12 +20,12 @@ from splatkit.core import Event, Gaussians, Note, Scene, SplatkitError, Triangle
 from splatkit.io import mesh_glb, read_gaussians, write_json
 from splatkit.mesh.atlas import unwrapped
 from splatkit.mesh.between import pictures_between
-from splatkit.mesh.clean import decimated, edges_of, manifold, welded
+from splatkit.mesh.clean import HINT, decimated, edges_of, manifold, welded
 from splatkit.mesh.exposure import neutral_photos
 from splatkit.mesh.kept import Kept
 from splatkit.mesh.options import MeshOptions
 from splatkit.mesh.paint import painted
-from splatkit.mesh.physics import Collision, make_collision
+from splatkit.mesh.physics import make_collision
 from splatkit.mesh.seeds import splat_seeds
 from splatkit.mesh.sky import joined, parted, sky_behind
 from splatkit.mesh.splats import fitted
@@ -74,13 +76,15 @@ def make_mesh(
 
     Raises:
         UsageError: an option or path cannot be used.
-        SplatkitError: the run is not finished, has too few photos, or shows no surface.
+        SplatkitError: the run is not finished, has too few photos, or shows no surface; a library
+            is missing; the mesh is written, but no shape for physics can be made of it.
     """
     start = time.monotonic()
     output = Path(run) / "mesh" / f"{options.mode}.glb" if output is None else Path(output)
     if output.suffix.lower() != ".glb":
         raise UsageError(f"{output}: expected a name ending in .glb")
     job, held_out = yield from _begun(Path(run), options, start)
+    _check_packages(options)
     kept = Kept(output)
     with kept.alone():
         made = yield from _made(job, held_out, Path(run), output, kept)
@@ -93,17 +97,16 @@ def _made(
     """A mesh whose place is its own."""
     options, background = job.options, job.background
     yield from kept.begin(options.facts() | _facts_of_run(run), options.resume)
+    far, levels = None, None
     if options.mode == "splats":
-        made, sky, levels = (yield from _splats(job, kept)), 0, []
+        solid = made = yield from _splats(job, kept)
     else:
-        made, sky, levels = yield from _surface(job, kept)
-    solid, far = parted(made, sky)
-    if not any(projected_edge(solid, view) > 0 for view in job.views):
+        whole, sky, levels = yield from _surface(job, kept)
+        solid, far = parted(whole, sky)
+        made, far = (whole, far) if options.sky else (solid, None)
+    if not any(len(_shown(solid, view)) for view in job.views):
         raise SplatkitError("mesh: expected a scene with surfaces, but no view shows any")
-    shape = None
-    if options.collision is not None:
-        pieces = options.convex or 0
-        shape = yield from make_collision(solid, options.collision, pieces, options.seed, job.warp)
+    _remove_earlier(output)
     mesh_glb.write(
         solid,
         output,
@@ -116,27 +119,63 @@ def _made(
     seen = held_out or job.views
     stats = facts_of(solid) | _compared(made, again, seen, background)
     stats |= {
-        "sky_triangles": sky,
+        "sky_triangles": 0 if far is None else len(far),
         "bytes": output.stat().st_size,
-        "seconds": time.monotonic() - job.start,
         "machine": describe_machine(),
         "compared_with": "held-out photos" if held_out else "all photos",
         "mode": options.mode,
         "median_edge_pixels": median(projected_edge(solid, view) for view in seen),
-        "levels": _write_levels(levels, output, options, seen, background),
-        "collision": None if shape is None else _write_shape(shape, output),
         "seed": options.seed,
         "version": __version__,
     }
+    stats = _told(job, output, stats, levels=[], collision=None)
     if stats["reimport_psnr"] < LEAST_REIMPORT_PSNR:
         yield Note(
             f"{output}: what its file gives back is {stats['reimport_psnr']:.1f} dB from what was "
             f"made; expected {LEAST_REIMPORT_PSNR:.0f}",
             warning=True,
         )
-    write_json(output.with_suffix(".json"), stats)
+    if levels is not None:
+        found = _write_levels((yield from levels), output, options, seen, background)
+        stats = _told(job, output, stats, levels=found)
     kept.remove()
+    if options.collision is not None:
+        shape = yield from _shape(job, solid, output)
+        stats = _told(job, output, stats, collision=shape)
     return MeshMade(output, stats)
+
+
+def _told(job: _Job, output: Path, stats: dict[str, Any], **further: Any) -> dict[str, Any]:
+    """What is known of a mesh by now, written beside it."""
+    stats = stats | further | {"seconds": time.monotonic() - job.start}
+    write_json(output.with_suffix(".json"), stats)
+    return stats
+
+
+def _remove_earlier(output: Path) -> None:
+    """Remove what belongs to an earlier mesh of that name and would be taken for the new one's."""
+    facts = output.with_suffix(".json")
+    if not (output.exists() or facts.exists()):
+        return
+    ours = re.compile(re.escape(output.stem) + r"_(lod\d+|collision)\.glb")
+    for file in output.parent.iterdir():
+        if ours.fullmatch(file.name):
+            file.unlink()
+    facts.unlink(missing_ok=True)
+
+
+def _check_packages(options: MeshOptions) -> None:
+    """Tell what is missing before hours of work, not after."""
+    needed = {"fast_simplification": "fast-simplification"}
+    if options.mode == "surface" and options.colors != "vertex":
+        needed["xatlas"] = "xatlas"
+    if options.convex is not None:
+        needed["coacd"] = "coacd"
+    for module, package in needed.items():
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise SplatkitError(f"mesh: expected the package {package}; {HINT}") from error
 
 
 def make_levels(
@@ -157,7 +196,10 @@ def make_levels(
     """
     job, held_out = yield from _begun(Path(run), options, time.monotonic())
     views = job.views + (yield from _between(job))
-    levels = yield from _levels(job, views, welded(read_surface(surface)[0]))
+    near, far = read_surface(surface)
+    bare = welded(near)
+    sky = (yield from _sky(job, bare)) if far is None else welded(far)
+    levels = yield from _levels(job, views, bare, sky)
     return _write_levels(levels, surface, options, held_out or job.views, job.background)
 
 
@@ -230,9 +272,9 @@ def _facts_of_run(run: Path) -> dict[str, Any]:
 
 def _surface(
     job: _Job, kept: Kept
-) -> Generator[Event, None, tuple[Triangles, int, list[Triangles]]]:
-    """The surface with the sky behind it, how many faces are sky, and the surface's levels of
-    detail: shape from depth, then colours from photos."""
+) -> Generator[Event, None, tuple[Triangles, int, Generator[Event, None, list[Triangles]]]]:
+    """The surface with the sky behind it, how many faces are sky, and what makes the surface's
+    levels of detail: shape from depth, then colours from photos."""
     options, effort = job.options, job.options.effort
     if (shape := kept.load("shape")) is not None:
         bare = Triangles(shape["vertices"], shape["faces"])
@@ -246,31 +288,56 @@ def _surface(
             points=job.points,
             backend=options.backend,
         )
-        sky = bare.selected(torch.zeros(len(bare), dtype=torch.bool))
-        if options.sky and job.open:
-            sky = yield from sky_behind(bare, job.views, job.warp)
+        sky = yield from _sky(job, bare)
         found = {"vertices": bare.vertices, "faces": bare.faces}
         kept.save("shape", found | {"sky_vertices": sky.vertices, "sky_faces": sky.faces})
-    whole = joined(bare, sky)
     views = job.views + (yield from _between(job))
     made = yield from _colored(
-        job, views, whole, options.texels, effort.paint_steps, len(bare), kept
+        job,
+        views,
+        bare,
+        sky,
+        side=options.texels,
+        steps=effort.paint_steps,
+        time_share=1 / (1 + len(options.lods) / 2),
+        written=options.sky,
+        kept=kept,
     )
     solid = welded(parted(made, len(sky))[0])
-    return made, len(sky), (yield from _levels(job, views, solid))
+    return made, len(sky), _levels(job, views, solid, sky)
+
+
+def _sky(job: _Job, bare: Triangles) -> Generator[Event, None, Triangles]:
+    """Vertices and faces of the sky behind a surface; none where photos show none.
+
+    Surfaces are painted before it even where it is not written: against the background alone, what
+    photos show past an outline would pull the outline outwards.
+    """
+    if job.open:
+        return (yield from sky_behind(bare, job.views, job.warp))
+    return bare.selected(torch.zeros(len(bare), dtype=torch.bool))
 
 
 def _levels(
-    job: _Job, views: list[View], bare: Triangles
+    job: _Job, views: list[View], bare: Triangles, sky: Triangles
 ) -> Generator[Event, None, list[Triangles]]:
-    """The levels of detail of a surface without colours, with colours of their own."""
-    effort = job.options.effort
+    """The levels of detail of a surface without colours, with colours of their own; without the
+    sky, before which they are painted."""
+    effort, lods = job.options.effort, job.options.lods
     levels = []
-    for level, share in enumerate(job.options.lods, 1):
+    for level, share in enumerate(lods, 1):
         coarse = manifold(welded(decimated(bare, max(4, round(share * len(bare))), job.warp)))
-        side = max(64, job.options.texels >> level)
-        steps = effort.paint_steps // 2
-        levels.append((yield from _colored(job, views, coarse, side, steps, len(coarse))))
+        both = yield from _colored(
+            job,
+            views,
+            coarse,
+            sky,
+            side=max(64, job.options.texels >> level),
+            steps=effort.paint_steps // 2,
+            time_share=1 / (len(lods) + 1 - level),
+            written=False,
+        )
+        levels.append(parted(both, len(sky))[0])
     return levels
 
 
@@ -278,37 +345,66 @@ def _colored(
     job: _Job,
     views: list[View],
     bare: Triangles,
+    sky: Triangles,
+    *,
     side: int,
     steps: int,
-    moved: int,
+    time_share: float,
+    written: bool,
     kept: Kept | None = None,
 ) -> Generator[Event, None, Triangles]:
-    """Colours from views, and so many first faces moved, until nine tenths of the time are over."""
+    """A surface with the sky after it, colours from views, and the surface moved.
+
+    Args:
+        job: what it is of.
+        views: photos and cameras.
+        bare: the surface, vertices and faces.
+        sky: vertices and faces.
+        side: texels of the texture.
+        steps: one photo each.
+        time_share: of the time that is left, which may be used.
+        written: whether the sky will be in the file.
+        kept: where the work is kept.
+    """
     options = job.options
+    now = time.monotonic()
+    deadline = now + time_share * max(0.0, job.start + TIME_SHARE * options.seconds - now)
+    whole = joined(bare, sky)
     if kept is not None and (charts := kept.load("charts")) is not None:
-        bare = Triangles(**charts)
+        whole = Triangles(**charts)
     elif options.colors != "vertex":
-        yield Note(f"Laying {len(bare):,} triangles out on a texture")
+        yield Note(f"Laying {len(whole):,} triangles out on a texture")
         # Texels beyond the photos' pixels would have nothing to show.
         pixels = sum(view.camera.width * view.camera.height for view in job.views)
         side = min(side, 1 << math.ceil(math.log2(pixels) / 2))
-        bare = unwrapped(bare, side, job.warp)
+        whole = unwrapped(whole, side, job.warp, coarse=0 if written else len(sky))
         if kept is not None:
             names = ("vertices", "faces", "uvs", "texture")
-            kept.save("charts", {name: getattr(bare, name) for name in names})
-    deadline = job.start + TIME_SHARE * options.seconds
-    return (
-        yield from painted(
-            bare,
-            views,
-            job.background,
-            steps=steps,
-            moved=moved,
-            seed=options.seed,
-            in_time=lambda: time.monotonic() < deadline,
-            kept=kept,
-        )
+            kept.save("charts", {name: getattr(whole, name) for name in names})
+    late = False
+
+    def in_time() -> bool:
+        nonlocal late
+        late = time.monotonic() >= deadline
+        return not late
+
+    made = yield from painted(
+        whole,
+        views,
+        job.background,
+        steps=steps,
+        moved=len(bare),
+        seed=options.seed,
+        in_time=in_time,
+        kept=kept,
     )
+    if late:
+        yield Note(
+            f"--time-limit {options.time_limit}: over before {len(bare):,} triangles were fitted "
+            f"to the photos in {steps} steps; they are written as they are",
+            warning=True,
+        )
+    return made
 
 
 def _between(job: _Job) -> Generator[Event, None, list[View]]:
@@ -385,8 +481,16 @@ def _write_levels(
     return told
 
 
-def _write_shape(shape: Collision, output: Path) -> dict[str, Any]:
-    path = output.with_name(f"{output.stem}_collision.glb")
+def _shape(job: _Job, solid: Triangles, output: Path) -> Generator[Event, None, dict[str, Any]]:
+    """Make and write the shape for physics of a mesh that is written."""
+    options, path = job.options, output.with_name(f"{output.stem}_collision.glb")
+    assert options.collision is not None
+    try:
+        shape = yield from make_collision(
+            solid, options.collision, options.convex or 0, options.seed, job.warp
+        )
+    except SplatkitError as error:
+        raise SplatkitError(f"{error} ({output} is written, without a shape)") from error
     shape.write(path)
     return shape.facts(path)
 
@@ -457,14 +561,20 @@ def draw(triangles: Triangles, view: View, background: Tensor) -> Tensor:
 
 
 def projected_edge(triangles: Triangles, view: View) -> float:
-    """Median length in pixels of the edges of triangles that a view shows."""
-    with torch.no_grad():
-        ids = render_triangles(triangles, view.camera).ids[0]
-    shown = ids[ids >= 0].long().unique()
-    if len(shown) == 0:
-        return 0.0
+    """Median length in pixels of the edges of triangles that a view shows, 0 where there are none
+    whose corners are all before the camera."""
+    shown = _shown(triangles, view)
     matrix, K = view.camera.viewmats[0], view.camera.Ks[0]
     points = triangles.corners[shown] @ matrix[:3, :3].T + matrix[:3, 3]
     points = points[(points[..., 2] > 1e-3).all(-1)] @ K.T
+    if len(points) == 0:
+        return 0.0
     places = points[..., :2] / points[..., 2:]
     return float((places - places.roll(1, 1)).norm(dim=-1).median())
+
+
+def _shown(triangles: Triangles, view: View) -> Tensor:
+    """[S] int64 the triangles that a view shows."""
+    with torch.no_grad():
+        ids = render_triangles(triangles, view.camera).ids[0]
+    return ids[ids >= 0].long().unique()

@@ -17,7 +17,7 @@ from splatkit.render import render
 from splatkit.train.photos import View
 
 CRUMBS = 2e-4
-"""Connected pieces with less than this share of all area are left out."""
+"""Connected pieces with less than this share of all area in warped space are left out."""
 SMOOTHING = 8
 """Rounds that take the noise of depths off the surface before it is thinned out."""
 SOLID = 0.5
@@ -61,7 +61,7 @@ def surface(
             "mesh: expected a scene with surfaces, but the depths that its cameras see make none; "
             "look at it with: splatkit view RUN"
         )
-    whole = without_crumbs(Triangles(vertices, faces), CRUMBS)
+    whole = without_crumbs(Triangles(vertices, faces), CRUMBS, warp)
     yield Note(f"{len(whole):,} triangles at a voxel of {voxel:.4g}")
     yield Progress("Thinning out", 0, 1)
     thin = manifold(welded(decimated(smoothed(whole, SMOOTHING), triangles, warp)))

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from viser import GuiApi, Icon
+from viser import GuiApi, GuiSliderHandle, Icon
 
 from splatkit.core import SplatkitError
 from splatkit.enhance import RATIOS, UpscaleOptions
 from splatkit.enhance.network import network_of
-from splatkit.enhance.options import Grade
+from splatkit.enhance.options import LARGEST_RATIO, SMALLEST_RATIO, Grade
 
 MODE_NAMES = {
     "Off": "off",
@@ -26,7 +26,6 @@ MODE_NAMES = {
 PLACE_NAMES = {"Everywhere": "everywhere", "What is marked": "inside", "All else": "outside"}
 NETWORK_NAMES = {"Small": "s", "Medium (for GPUs)": "m"}
 OWN_NETWORK = "This scene's own"
-RATIO_NAMES = {f"{name.capitalize()} ({ratio:g}x)": ratio for name, ratio in RATIOS.items()}
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,13 @@ class EnhancingPanel:
                 hint="Fewer pixels are rendered and the rest reconstructed: faster in large "
                 "windows. Compare it with the plain render under Compare.",
             )
-            ratios = tuple(RATIO_NAMES)
-            self._ratio = gui.add_dropdown("Ratio", ratios, initial_value=ratios[2], visible=False)
+            names = ", ".join(f"{name} {ratio:g}" for name, ratio in RATIOS.items())
+            self._ratio = gui.add_slider(
+                "Ratio", min=SMALLEST_RATIO, max=LARGEST_RATIO, step=0.05,
+                initial_value=RATIOS["performance"], visible=False,
+                marks=tuple((ratio, f"{ratio:g}") for ratio in RATIOS.values()),
+                hint=f"Pixels of the picture a rendered pixel, each way: {names}.",
+            )  # fmt: skip
             self._speed = gui.add_slider(
                 "Pictures a second", min=0, max=60, step=5, initial_value=0, visible=False,
                 hint="While the view moves the ratio follows from this; 0 keeps the ratio.",
@@ -134,17 +138,21 @@ class EnhancingPanel:
 
     def wish(self) -> Enhancing:
         """What the controls say."""
-        grade = Grade(
-            self._exposure.value, self._contrast.value, self._saturation.value, self._gamma.value
-        )
+        sliders = (self._exposure, self._contrast, self._saturation, self._gamma)
+        grade = Grade(*(_within(slider) for slider in sliders))
         options = UpscaleOptions(
             mode=MODE_NAMES[self._mode.value],
-            ratio=RATIO_NAMES[self._ratio.value],
-            sharpness=self._sharpness.value,
-            strength=self._strength.value,
+            ratio=_within(self._ratio),
+            sharpness=_within(self._sharpness),
+            strength=_within(self._strength),
             network=self._networks[self._network.value],
-            temporal_weight=self._memory.value,
+            temporal_weight=_within(self._memory),
             grade=grade,
             where=PLACE_NAMES[self._where.value],
         )
         return Enhancing(options, self._speed.value)
+
+
+def _within(slider: GuiSliderHandle[float]) -> float:
+    """The value, inside its range: a number that is being typed goes through others."""
+    return min(max(slider.value, slider.min), slider.max)

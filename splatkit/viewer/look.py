@@ -114,6 +114,16 @@ def draw(
     return pixels
 
 
+def cut_and_sized(gaussians: Gaussians, camera: Cameras, look: Look) -> Gaussians:
+    """Those that one camera has before ``look.far``, in the size that is wanted."""
+    if look.far is not None:
+        gaussians = gaussians[on_screen(gaussians, camera)[1] < look.far]
+    if look.size != 1:
+        log_size = float(np.log(look.size))
+        gaussians = replace(gaussians, log_scales=gaussians.log_scales + log_size)
+    return gaussians
+
+
 @cache
 def _display(backend: str) -> Display:
     return Display(backend)
@@ -127,11 +137,7 @@ def _draw(
     gaussians = subject.gaussians
     gaussians = _display(backend).scene(gaussians) if usual else gaussians.to("cpu")
     subject, camera = replace(subject, gaussians=gaussians), camera.to(gaussians.device)
-    if look.far is not None:
-        gaussians = gaussians[on_screen(gaussians, camera)[1] < look.far]
-    if look.size != 1:
-        log_size = float(np.log(look.size))
-        gaussians = replace(gaussians, log_scales=gaussians.log_scales + log_size)
+    gaussians = cut_and_sized(gaussians, camera, look)
     drawn = replace(subject, gaussians=gaussians)
     with torch.no_grad():
         if look.mode == "rgb" and paint is not None:

@@ -295,7 +295,8 @@ def readout(shown: Shown) -> str:
     line = f"{shown.width} x {shown.height}, {kind}: {1000 * shown.seconds:.0f} ms ({speed})"
     if shown.milliseconds:
         parts = ", ".join(f"{part} {time:.0f} ms" for part, time in shown.milliseconds.items())
-        line += f"  \n{parts}"
+        ratio = f"{shown.ratio:.3g}x: " if shown.ratio > 1 else ""
+        line += f"  \n{ratio}{parts}"
     return line
 
 

@@ -49,6 +49,8 @@ class Shown:
     """[H,W,3] uint8."""
     milliseconds: dict[str, float] = field(default_factory=dict)
     """Parts of the time of an upscaled or graded picture."""
+    ratio: float = 1.0
+    """Pixels of the picture a rendered pixel, each way."""
 
 
 class Session:
@@ -197,12 +199,12 @@ class Session:
         picture = self._encoder.encode(pixels, sharp, lossless, self._line.rate)
         seconds = drawn + time.perf_counter() - start
         self._send(picture)
+        # Who waits for the turn waits less when everybody's pictures cost less.
+        with_turns = seconds * (1 + RENDERING.waiting)
+        self._enhancer.measured(with_turns)
         if not sharp and not upscaled:
             rate = self._line.rate
-            # Who waits for the turn waits less when everybody's pictures are smaller.
-            self._pace.measured(
-                seconds * (1 + RENDERING.waiting), 0.0 if rate is None else len(picture.data) / rate
-            )
+            self._pace.measured(with_turns, 0.0 if rate is None else len(picture.data) / rate)
         if self._source.allowance is not None:
             self._source.allowance.spend(seconds)
         self._shown_last = Shown(
@@ -213,6 +215,7 @@ class Session:
             sharp,
             pixels,
             self._enhancer.milliseconds,
+            self._enhancer.ratio,
         )
         self._shown(self._shown_last)
 

@@ -11,9 +11,12 @@ from tempfile import TemporaryDirectory
 import torch
 
 from splatkit.core import Cameras, Gaussians, Progress, SplatkitError, UsageError
-from splatkit.export.frames import render_frames
+from splatkit.enhance import Upscaler
+from splatkit.export.frames import Paint, render_frames
 from splatkit.io.camera_path import CameraPath
 from splatkit.render.keyframes import through
+from splatkit.viewer.enhancer import upscaled
+from splatkit.viewer.look import Look, cut_and_sized
 
 MOST_SECONDS = 600.0
 MOST_SIDE = 3840
@@ -102,9 +105,9 @@ class Filming:
     Args:
         gaussians: the scene.
         cameras: the walk.
-        mode: see ``splatkit.render.pictures``.
+        look: what it shows: in colour as the view does, but with nothing to compare; of other
+            modes, those of ``splatkit.render.pictures``, all of the scene.
         fps: frames a second.
-        background: sRGB behind the scene.
         backend: see ``render``.
         pictures: a ZIP of numbered PNG files rather than an MP4.
         told: is called with frames done and their number after every frame.
@@ -113,9 +116,8 @@ class Filming:
 
     gaussians: Gaussians
     cameras: Cameras
-    mode: str
+    look: Look
     fps: float
-    background: tuple[float, float, float]
     backend: str
     pictures: bool
     told: Callable[[int, int], None]
@@ -146,10 +148,11 @@ class Filming:
         work = render_frames(
             self.gaussians,
             self.cameras,
-            {self.mode: target},
+            {self.look.mode: target},
             fps=self.fps,
-            background=self.background,
+            background=self.look.background,
             backend=self.backend,
+            paint=self._painter(),
         )
         for event in work:
             if self._cancelled.is_set():
@@ -158,6 +161,17 @@ class Filming:
             if isinstance(event, Progress) and event.total:
                 self.told(event.done, event.total)
         return _zipped(target) if self.pictures else target.read_bytes()
+
+    def _painter(self) -> Paint:
+        """Makes the pictures in colour; its upscaler is not the view's, which goes on meanwhile."""
+        look = self.look
+        upscaler = Upscaler(look.enhancing.options, self.backend)
+
+        def paint(gaussians: Gaussians, camera: Cameras, _: torch.Tensor) -> torch.Tensor:
+            gaussians = cut_and_sized(gaussians, camera, look)
+            return upscaled(upscaler, gaussians, camera, look, version=0).rgb
+
+        return paint
 
 
 def _zipped(folder: Path) -> bytes:

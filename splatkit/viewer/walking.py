@@ -227,9 +227,8 @@ class Walking:
         self._film = Filming(
             gaussians,
             cameras,
-            look.mode,
+            look,
             self.walk.fps,
-            look.background,
             self._backend,
             pictures,
             self._progress,

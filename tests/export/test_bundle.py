@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from splatkit.io.axes import world_from_axes
 from splatkit.io.registry import format_to_write
 from splatkit.mesh.collision import is_watertight
 from splatkit.mesh.convex import is_convex
-from splatkit.mesh.physics import Collision
+from splatkit.mesh.kept import Kept
+from splatkit.mesh.physics import Collision, read_collision
 from splatkit.mesh.pipeline import read_surface
 from tests.gltf_validator import issues_of
 from tests.mesh.ball import ball
@@ -46,11 +48,17 @@ def marks() -> Triangles:
     return Triangles(places, torch.arange(len(places)).view(-1, 3).int(), colors=colors)
 
 
-def with_meshes(folder: Path) -> Path:
+def with_meshes(
+    folder: Path,
+    surface: Triangles | None = None,
+    *,
+    sky: Triangles | None = None,
+    shares: tuple[float, float] = (0.3, 0.1),
+) -> Path:
     """A run that ``splatkit mesh`` was used on."""
-    run, shares = finished(folder), (0.3, 0.1)
+    run = finished(folder)
     mesh = run / "mesh" / "surface.glb"
-    mesh_glb.write(marks(), mesh)
+    mesh_glb.write(surface or marks(), mesh, beside={} if sky is None else {"sky": sky})
     for level in (1, 2):
         mesh_glb.write(ball(2 - level), mesh.with_name(f"surface_lod{level}.glb"))
     levels = [{"file": f"surface_lod{level}.glb", "share": shares[level - 1]} for level in (1, 2)]
@@ -62,6 +70,11 @@ def with_meshes(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return with_meshes(tmp_path_factory.mktemp("bundle") / "run")
+
+
+def bytes_of(run: Path) -> dict[str, bytes]:
+    """All that a run has of meshes."""
+    return {file.name: file.read_bytes() for file in (run / "mesh").glob("*.*") if file.is_file()}
 
 
 def bundled(run: Path, out: Path, target: str, *more: str) -> dict:
@@ -112,9 +125,8 @@ def test_mesh_and_splats_stand_in_the_same_place(run: Path, tmp_path: Path, targ
 
 
 def test_the_sky_stays_a_mesh_of_its_own(tmp_path: Path) -> None:
-    run = with_meshes(tmp_path / "run")
     sky = replace(ball(1), vertices=50 * ball(1).vertices)
-    mesh_glb.write(marks(), run / "mesh" / "surface.glb", beside={"sky": sky})
+    run = with_meshes(tmp_path / "run", sky=sky)
     facts = bundled(run, tmp_path / "out", "three")
     near, far = read_surface(tmp_path / "out" / facts["mesh"]["file"])
     assert far is not None
@@ -140,6 +152,111 @@ def test_shapes_for_physics_have_the_names_that_engines_know(run: Path, tmp_path
     assert list(shapes) == ["scene_00-convcolonly", "scene_01-convcolonly"]
     facts = bundled(run, tmp_path / "unity", "unity")
     assert is_watertight(mesh_glb.read(tmp_path / "unity" / facts["collision"]["file"]))
+
+
+@pytest.mark.parametrize("target", ENGINES)
+def test_shapes_without_pieces(run: Path, tmp_path: Path, target: str) -> None:
+    facts = bundled(run, tmp_path / "out", target, "--convex", "0")
+    assert facts["collision"]["pieces"] == 0
+    # Godot alone knows a closed shape in the mesh's file by its name.
+    name = "scene_mesh.glb" if target == "godot" else "scene_collision.glb"
+    assert facts["collision"]["file"] == name
+    assert len(mesh_glb.read(tmp_path / "out" / "scene_mesh.glb")) == len(marks())
+    shapes = mesh_glb.read_shapes(tmp_path / "out" / name)
+    closed = shapes.get("scene_collision-colonly") or mesh_glb.read(tmp_path / "out" / name)
+    assert len(closed) == len(ball(2))
+    assert is_watertight(closed)
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "pieces"),
+    [
+        (["--collision", "1000", "--convex", "2"], 1000, 2),
+        # What is closed stays as it is.
+        (["--convex", "1"], len(ball(4)), 1),
+    ],
+)
+def test_a_shape_that_is_too_large_is_made_anew(
+    tmp_path: Path, words: list[str], closed: int, pieces: int
+) -> None:
+    for package in ("fast_simplification", "coacd"):
+        pytest.importorskip(package, reason="needs the extra mesh")
+    run = with_meshes(tmp_path / "run", ball(3))
+    Collision(ball(4), (ball(1), ball(0))).write(run / "mesh" / "surface_collision.glb")
+    facts = bundled(run, tmp_path / "out", "unreal", *words)["collision"]
+    assert closed / 2 < facts["triangles"] <= closed
+    assert 1 <= facts["pieces"] <= pieces
+    kept = read_collision(run / "mesh" / "surface_collision.glb")
+    assert (len(kept.closed), len(kept.pieces)) == (facts["triangles"], facts["pieces"])
+    told = read_json(run / "mesh" / "surface.json")
+    assert told["collision"]["pieces"] == facts["pieces"]
+    assert len(told["levels"]) == 2
+    assert not (run / "mesh" / "surface.partial").exists()
+
+
+def test_a_shape_of_an_earlier_mesh_is_made_anew(tmp_path: Path, capsys) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    run = with_meshes(tmp_path / "run", ball(3))
+    place = run / "mesh" / "surface_collision.glb"
+    Collision(replace(ball(1), vertices=9 * ball(1).vertices)).write(place)
+    os.utime(place, (0, 0))
+    bundled(run, tmp_path / "out", "three", "--collision", "600")
+    assert "older than the mesh; made anew" in capsys.readouterr().err
+    assert float(read_collision(place).closed.vertices.norm(dim=-1).max()) < 2
+
+
+def test_what_the_mesh_has_is_taken_as_it_is(tmp_path: Path) -> None:
+    run = with_meshes(tmp_path / "run", shares=(0.5, 0.25))
+    Collision(ball(5), (ball(1),) * 40).write(run / "mesh" / "surface_collision.glb")
+    before = bytes_of(run)
+    facts = bundled(run, tmp_path / "unreal", "unreal")
+    assert [level["triangles"] for level in facts["levels"]] == [len(ball(1)), len(ball(0))]
+    assert facts["collision"]["pieces"] == 40
+    assert bundled(run, tmp_path / "three", "three")["collision"]["triangles"] == len(ball(5))
+    assert len(ball(5)) > 5000
+    assert bytes_of(run) == before
+
+
+@pytest.mark.long
+def test_other_levels_do_not_replace_those_of_the_mesh(tmp_path: Path) -> None:
+    for package in ("xatlas", "fast_simplification"):
+        pytest.importorskip(package, reason="needs the extra mesh")
+    run = with_meshes(tmp_path / "run", ball(3), shares=(0.5, 0.25))
+    before = bytes_of(run)
+    facts = bundled(run, tmp_path / "out", "three", "--lods", "0.3", "0.25")
+    first, second = [level["triangles"] for level in facts["levels"]]
+    assert first == pytest.approx(0.3 * len(ball(3)), rel=0.1)
+    assert second == len(ball(0))
+    assert bytes_of(run) == before
+
+
+@pytest.mark.parametrize("missing", ["surface_lod1.glb", "surface_collision.glb"])
+def test_two_commands_never_write_one_mesh(tmp_path: Path, missing: str, capsys) -> None:
+    run = with_meshes(tmp_path / "run")
+    if missing == "surface_lod1.glb":
+        write_json(run / "mesh" / "surface.json", {"levels": []})
+    with Kept(run / "mesh" / "surface.glb").alone():
+        (run / "mesh" / missing).unlink()
+        before = bytes_of(run)
+        words = ["export", str(run), str(tmp_path / "out"), "--bundle", "--target", "three"]
+        assert main(words) == 2
+        assert "another splatkit command is at work there" in capsys.readouterr().err
+        assert bytes_of(run) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mesh_that_another_command_works_at_is_read(run: Path, tmp_path: Path) -> None:
+    with Kept(run / "mesh" / "surface.glb").alone():
+        bundled(run, tmp_path / "out", "three")
+
+
+def test_the_summary_names_each_file_once(run: Path, tmp_path: Path, capsys) -> None:
+    for target, physics in (("unreal", "2 convex closed pieces"), ("three", "128 closed triangle")):
+        facts = bundled(run, tmp_path / target, target)
+        told = capsys.readouterr().out
+        assert physics in told
+        files = [facts[part]["file"] for part in ("splats", "mesh", "collision")]
+        assert all(told.count(name) == 1 for name in files)
 
 
 def test_isaac_gets_the_closed_mesh_in_its_stage(run: Path, tmp_path: Path) -> None:
@@ -178,7 +295,9 @@ def test_an_earlier_bundle_is_replaced_and_other_folders_are_not(
 ) -> None:
     bundled(run, tmp_path / "out", "three")
     (tmp_path / "out" / "old.txt").write_text("of the earlier bundle")
+    assert "earlier bundle" not in capsys.readouterr().err
     bundled(run, tmp_path / "out", "unity")
+    assert capsys.readouterr().err.count("out: the earlier bundle is replaced") == 1
     assert not (tmp_path / "out" / "old.txt").exists()
     mine = tmp_path / "mine"
     mine.mkdir()

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from splatkit.cli import main
-from splatkit.core import Gaussians, Note, Progress, drain
+from splatkit.core import Event, Gaussians, Note, Progress, SplatkitError, Triangles, drain
 from splatkit.io import mesh_glb, read_json, write_gaussians, write_json
 from splatkit.io.images import write_image
 from splatkit.mesh.collision import is_watertight
 from splatkit.mesh.options import MESH_PRESETS, Colors, MeshOptions, MeshPreset, Mode
-from splatkit.mesh.pipeline import make_levels, make_mesh, read_surface
+from splatkit.mesh.pipeline import make_levels, make_mesh, projected_edge, read_surface
 from splatkit.render import render
 from splatkit.train.config import TrainConfig
+from tests.mesh.ball import photos
 from tests.scenes import ball_over_floor, ring, write_run
 
 
@@ -166,6 +171,102 @@ def test_splats_tell_when_no_time_is_left_to_fit_them(
     assert len(mesh_glb.read(tmp_path / "a.glb")) > 50
 
 
+def test_levels_get_their_share_of_the_time(run: Path, tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    # A clock that goes on by a second each time that somebody looks at it.
+    clock: Iterator[int] = count()
+    ticking = SimpleNamespace(monotonic=lambda: float(next(clock)))
+    monkeypatch.setattr("splatkit.mesh.pipeline.time", ticking)
+    options = MeshOptions(
+        preset="draft", colors="vertex", triangles=500, lods=(0.5,), time_limit="17s"
+    )
+    events: list[Event] = list(make_mesh(run, tmp_path / "a.glb", options))
+    steps = [e for e in events if isinstance(e, Progress) and e.stage == "Painting"]
+    main, level = ([step.done for step in steps if step.total == total] for total in (12, 6))
+    assert 3 < len(main) < 12
+    assert 1 < len(level) < 6
+    told = [e.text for e in events if isinstance(e, Note) and e.warning]
+    assert len(told) == 2
+    assert all("--time-limit 17s: over before" in text for text in told)
+    # All of it, levels included.
+    assert read_json(tmp_path / "a.json")["seconds"] > 12
+
+
+def test_a_surface_painted_in_time_says_nothing(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    options = MeshOptions(preset="draft", colors="vertex", triangles=500, time_limit="1h")
+    events: list[Event] = list(make_mesh(run, tmp_path / "a.glb", options))
+    assert not any(isinstance(event, Note) and event.warning for event in events)
+
+
+def test_a_mesh_that_is_replaced_takes_what_belongs_to_it_along(
+    run: Path, tmp_path: Path, monkeypatch
+) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    options = MeshOptions(preset="draft", colors="vertex", triangles=500)
+    further = [tmp_path / name for name in ("a_lod1.glb", "a_collision.glb", "a.json")]
+    target, other = tmp_path / "a.glb", tmp_path / "a_lodge.glb"
+    for file in (target, other, *further):
+        file.write_bytes(b"")
+
+    def killed(path: Path) -> Triangles:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("splatkit.mesh.pipeline.mesh_glb.read", killed)
+    with pytest.raises(KeyboardInterrupt):
+        drain(make_mesh(run, target, options))
+    assert target.stat().st_size > 0
+    assert not any(file.exists() for file in further)
+    assert other.is_file()
+
+
+def test_a_mesh_stays_where_its_shape_cannot_be_made(run: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    target = tmp_path / "a.glb"
+    words = ["--preset", "draft", "--colors", "vertex", "--triangles", "500", "--collision", "4"]
+    assert main(["mesh", str(run), *words, "-o", str(target)]) == 1
+    told = capsys.readouterr().err
+    assert "so few do not enclose the surface" in told
+    assert f"{target} is written, without a shape" in told
+    stats = read_json(tmp_path / "a.json")
+    assert len(read_surface(target)[0]) == stats["triangles"]
+    assert stats["collision"] is None
+    assert not target.with_suffix(".partial").exists()
+
+
+@pytest.mark.parametrize("module", ["xatlas", "fast_simplification", "coacd"])
+def test_a_missing_library_is_told_before_the_work(
+    run: Path, tmp_path: Path, monkeypatch, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    options = MeshOptions(preset="draft", collision=500, convex=4)
+    done = []
+    with pytest.raises(SplatkitError, match=r"expected the package .*splatkit\[mesh\]"):
+        done += (
+            event.stage
+            for event in make_mesh(run, tmp_path / "a.glb", options)
+            if isinstance(event, Progress)
+        )
+    assert "Looking for surfaces" not in done
+
+
+def test_a_triangle_that_reaches_behind_the_camera_has_no_length_in_pixels() -> None:
+    view = photos()[0]
+    forward, place = view.camera.viewmats[0, 2, :3], view.camera.positions[0]
+    across = torch.linalg.cross(forward, torch.tensor([0.0, 1, 0]))
+    corners = torch.stack((-20 * forward, 9 * forward + 9 * across, 9 * forward - 9 * across))
+    below = torch.tensor([[0.0, 0.2, 0]])
+    mesh = Triangles(place + corners + below, torch.tensor([[0, 1, 2]]).int())
+    assert projected_edge(mesh, view) == 0.0
+
+
+def test_options_that_mean_the_same_are_the_same() -> None:
+    assert MeshOptions().facts() == MeshOptions(colors="texture").facts()
+    assert MeshOptions().facts() != MeshOptions(colors="vertex").facts()
+    some = (MeshOptions(mode="splats", colors=colors).facts() for colors in (None, "vertex"))
+    assert len({str(facts) for facts in some}) == 1
+
+
 @pytest.mark.parametrize(
     ("mode", "colors", "stage"),
     [
@@ -213,6 +314,9 @@ def test_a_stopped_mesh_goes_on_where_it_was(
         (["{run}", "--convex", "8"], 2, "--convex: expected --collision TRIANGLES with it"),
         (["{run}", "--collision", "900", "--convex", "0"], 2, "--convex: expected 1 to 256 pieces"),
         (["{run}", "--mode", "splats", "--tangents"], 2, "--tangents: expected a surface with a"),
+        (["{run}", "--mode", "splats", "--texture-side", "512"], 2, "--texture-side: expected a"),
+        (["{run}", "--colors", "vertex", "--texture-side", "512"], 2, "--texture-side: expected a"),
+        (["{run}", "--mode", "splats", "--no-sky"], 2, "--no-sky: expected a surface, got --mode"),
         (["{run}", "--texture-side", "9"], 2, "--texture-side: expected 64 to 16384, got 9"),
         (["{run}", "--preset", "best"], 2, "--preset: expected one of draft, standard, high"),
         (["nowhere"], 2, "nowhere: expected a run folder, found none there"),
@@ -227,6 +331,8 @@ def test_bad_use(run: Path, tmp_path: Path, monkeypatch, capsys, words, code, me
 
 
 def test_two_cameras_or_nothing_to_see_are_told(tmp_path: Path, capsys) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
     few, empty = finished(tmp_path / "few"), finished(tmp_path / "empty")
     told = read_json(few / "scene" / "scene.json")
     told["photos"] = told["photos"][:3]

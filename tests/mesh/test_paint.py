@@ -89,6 +89,34 @@ def test_a_texture_is_no_larger_than_a_sheet_and_no_face_moves(monkeypatch) -> N
         assert 0.3 < float(areas.sum()) / float(size.prod()) < 1
 
 
+@pytest.mark.parametrize("sheet", [4096, 128])
+def test_a_texture_does_not_depend_on_the_unit_of_the_scene(sheet: int) -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    from splatkit.mesh.atlas import unwrapped
+
+    sizes = []
+    for unit in (1.0, 0.003, 1000.0):
+        mesh = unwrapped(Triangles(unit * ball(3).vertices, ball(3).faces), 256, sheet=sheet)
+        assert mesh.texture is not None
+        sizes.append(mesh.texture[..., 0].numel())
+        assert torch.equal(mesh.corners, unit * ball(3).corners)
+    assert max(sizes) < 1.2 * min(sizes)
+
+
+def test_faces_that_will_not_be_written_get_few_texels() -> None:
+    pytest.importorskip("xatlas", reason="needs the extra mesh")
+    from splatkit.mesh.atlas import unwrapped
+
+    mesh, count = dented(), len(ball().faces)
+    far = unwrapped(mesh, 128, coarse=count)
+    assert torch.equal(far.corners, mesh.corners)
+    assert far.uvs is not None
+    a, b, c = far.uvs[far.faces.long()].unbind(1)
+    areas = ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).abs()
+    # Eight times as large, and a quarter of that.
+    assert float(areas[:count].sum() / areas.sum()) == pytest.approx(1 / (1 + 2**2), abs=0.05)
+
+
 def test_a_texture_of_several_sheets_is_painted_and_comes_back(tmp_path: Path) -> None:
     pytest.importorskip("xatlas", reason="needs the extra mesh")
     from splatkit.mesh.atlas import unwrapped

@@ -74,7 +74,7 @@ def test_what_was_not_seen_stays_open() -> None:
 
 def test_fused_depth_lies_on_the_surface() -> None:
     grid = drain(fuse(depths(), STILL, VOXEL))
-    whole = without_crumbs(Triangles(*extract(grid)), 1e-3)
+    whole = without_crumbs(Triangles(*extract(grid)), 1e-3, STILL)
     inner = whole.vertices[:, 1].abs() < 0.6
     error = (whole.vertices.norm(dim=-1) - RADIUS).abs()[inner]
     assert len(error) > 1000
@@ -89,7 +89,7 @@ def test_wrong_depths_at_outlines_do_not_bend_the_surface() -> None:
         rim = (torch.nn.functional.max_pool2d(away, 3, 1, 1)[0, 0] > 0) & view.depth.isfinite()
         # Between the ball and what would be behind it, as blended depths are.
         view.depth = torch.where(rim, view.depth + 0.3, view.depth)
-    whole = without_crumbs(Triangles(*extract(drain(fuse(views, STILL, VOXEL)))), 1e-3)
+    whole = without_crumbs(Triangles(*extract(drain(fuse(views, STILL, VOXEL)))), 1e-3, STILL)
     inner = whole.vertices[:, 1].abs() < 0.6
     error = (whole.vertices.norm(dim=-1) - RADIUS).abs()[inner]
     assert len(error) > 1000
@@ -138,7 +138,7 @@ def test_what_is_empty_in_a_picture_is_free() -> None:
     ghost[5:9, 5:9] = 2.5
     views[0].depth = ghost
     grid = drain(fuse(views, STILL, VOXEL))
-    whole = without_crumbs(Triangles(*extract(grid)), 1e-3)
+    whole = without_crumbs(Triangles(*extract(grid)), 1e-3, STILL)
     assert whole.vertices.norm(dim=-1).max() < RADIUS + 2 * VOXEL
 
 
@@ -174,10 +174,19 @@ def test_crumbs_go_and_connected_parts_stay() -> None:
         torch.cat((large.faces, small.faces + len(large.vertices))),
     )
     assert len(components(both.faces, len(both.vertices)).unique()) == 2
-    kept = without_crumbs(both, 0.01)
+    kept = without_crumbs(both, 0.01, STILL)
     assert len(kept) == len(large)
     assert len(kept.vertices) == len(large.vertices)
-    assert len(without_crumbs(both, 1e-6)) == len(both)
+    assert len(without_crumbs(both, 1e-6, STILL)) == len(both)
+
+
+def test_what_is_near_is_no_crumb_however_far_the_scene_reaches() -> None:
+    near, far = ball(2), ball(2)
+    both = Triangles(
+        torch.cat((near.vertices, 500 * far.vertices)),
+        torch.cat((near.faces, far.faces + len(near.vertices))),
+    )
+    assert len(without_crumbs(both, 1e-3, Warp(torch.zeros(3), 1.0))) == len(both)
 
 
 def test_edges_have_two_triangles_at_most() -> None:
@@ -216,6 +225,17 @@ def test_thinning_keeps_the_shape() -> None:
     assert len(decimated(ball(1), 500, STILL)) == len(ball(1))
 
 
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_thinning_does_not_depend_on_the_unit_of_the_scene(unit: float) -> None:
+    pytest.importorskip("fast_simplification", reason="needs the extra mesh")
+    still = Warp(torch.zeros(3), 100 * unit)
+    thin = decimated(ball(4), 500, STILL)
+    other = decimated(Triangles(unit * ball(4).vertices, ball(4).faces), 500, still)
+    assert abs(len(other) - len(thin)) <= 10
+    far_off = ((other.vertices / unit).norm(dim=-1) - RADIUS).abs().mean()
+    assert far_off < 1.2 * (thin.vertices.norm(dim=-1) - RADIUS).abs().mean()
+
+
 def test_warped_space_goes_back_and_shrinks_what_is_far() -> None:
     warp = Warp(torch.tensor([1.0, -2, 3]), 1.5)
     directions = torch.nn.functional.normalize(torch.randn(50, 3), dim=-1)
@@ -236,7 +256,7 @@ def test_the_warp_is_around_what_the_cameras_look_at() -> None:
 def test_a_warped_grid_gives_the_same_surface() -> None:
     warp = Warp(torch.tensor([0.1, 0, 0]), 0.4)
     grid = drain(fuse(depths(), warp, 0.02))
-    whole = without_crumbs(Triangles(*extract(grid)), 1e-3)
+    whole = without_crumbs(Triangles(*extract(grid)), 1e-3, STILL)
     inner = whole.vertices[:, 1].abs() < 0.6
     assert (whole.vertices.norm(dim=-1) - RADIUS).abs()[inner].mean() < 0.015
     assert float((whole.normals * whole.corners.mean(1)).sum(-1).mean()) > 0

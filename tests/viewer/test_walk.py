@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,11 +18,16 @@ import pytest
 import torch
 from PIL import Image
 
-from splatkit.core import SplatkitError, UsageError
+from splatkit.core import Gaussians, SplatkitError, UsageError
+from splatkit.enhance import UpscaleOptions
+from splatkit.enhance.options import Grade
 from splatkit.io.camera_path import CameraPath, dumps, read_camera_path
 from splatkit.render import render
 from splatkit.render.pictures import picture
 from splatkit.viewer import Library, Viewer
+from splatkit.viewer.desk import MARKED
+from splatkit.viewer.enhancing import Enhancing
+from splatkit.viewer.look import Look, Subject, draw
 from splatkit.viewer.walk import Filming, Walk, walk_of
 from tests.scenes import ball_over_floor, ring, write_run
 from tests.viewer.browsers import FakeBrowser
@@ -65,6 +71,12 @@ def test_a_file_brings_the_walk_back(tmp_path: Path) -> None:
     assert len(walk_of(plain).keyframes or []) == 18
 
 
+def frames_of(archive: bytes) -> list[np.ndarray]:
+    """The pictures [H,W,3] of a ZIP."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as pages:
+        return [np.asarray(Image.open(pages.open(name))) for name in sorted(pages.namelist())]
+
+
 @pytest.mark.parametrize("pictures", [False, True])
 def test_a_video_shows_the_walk(pictures: bool) -> None:
     scene, cameras = ball_over_floor(), some().cameras(64, 36)
@@ -76,15 +88,12 @@ def test_a_video_shows_the_walk(pictures: bool) -> None:
         made.append(what)
         ended.set()
 
-    Filming(
-        scene, cameras, "rgb", 6.0, (0, 0, 0), "auto", pictures, lambda i, _: done.append(i), end
-    ).start()
+    Filming(scene, cameras, Look(), 6.0, "auto", pictures, lambda i, _: done.append(i), end).start()
     assert ended.wait(120)
     assert isinstance(made[0], bytes), made[0]
     assert done == list(range(14))
     if pictures:
-        archive = zipfile.ZipFile(io.BytesIO(made[0]))
-        frames = [np.asarray(Image.open(archive.open(name))) for name in sorted(archive.namelist())]
+        frames = frames_of(made[0])
     else:
         with av.open(io.BytesIO(made[0])) as container:
             frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
@@ -94,14 +103,56 @@ def test_a_video_shows_the_walk(pictures: bool) -> None:
     assert 10 * math.log10(255**2 / max(error, 1e-9)) > (60 if pictures else 25)
 
 
+def film(look: Look, gaussians: Gaussians | None = None) -> np.ndarray:
+    """The first picture [H,W,3] of a film with that look."""
+    made: list[Any] = []
+    cameras = some(2).cameras(64, 36)
+    scene = gaussians or ball_over_floor()
+    Filming(scene, cameras, look, 6.0, "auto", True, lambda *_: None, made.append)._run()
+    assert isinstance(made[0], bytes), made[0]
+    return frames_of(made[0])[0].astype(int)
+
+
+def colorfulness(frame: np.ndarray) -> np.ndarray:
+    """[H,W] largest difference of two channels."""
+    return frame.max(-1) - frame.min(-1)
+
+
+def test_a_film_has_the_colours_and_the_upscaling_of_the_view() -> None:
+    grey = UpscaleOptions(grade=Grade(saturation=0.0))
+    plain = film(Look())
+    assert colorfulness(plain).max() > 100
+    assert colorfulness(film(Look(enhancing=Enhancing(grey)))).max() <= 1
+    coarse = film(Look(enhancing=Enhancing(UpscaleOptions("bilinear", 3.0))))
+    assert np.abs(coarse - plain).max() > 2
+    assert np.abs(coarse - plain).mean() < 20
+    scene = ball_over_floor()
+    # The left ball is the first third.
+    marked = (torch.arange(len(scene)) < len(scene) // 3).float()
+    part = film(
+        Look(enhancing=Enhancing(replace(grey, where="inside"))),
+        replace(scene, extra=scene.extra | {MARKED: marked}),
+    )
+    assert (colorfulness(part) < colorfulness(plain) - 50).any()
+    assert colorfulness(part).max() > 100
+
+
+@pytest.mark.parametrize("look", [Look(size=0.2), Look(near=3.9), Look(far=3.9)])
+def test_a_film_has_the_sizes_and_cuts_of_the_view(look: Look) -> None:
+    camera = some(2).cameras(64, 36)[:1].to(torch.float32)
+    wanted = draw(Subject(ball_over_floor()), camera, look).astype(int)
+    shown = film(look)
+    assert np.abs(shown - wanted).max() <= 1
+    assert np.abs(shown - film(Look())).max() > 50
+
+
 def test_a_cancelled_video_leaves_nothing() -> None:
     made: list[object] = []
     film = Filming(
         ball_over_floor(),
         some().cameras(64, 36),
-        "rgb",
+        Look(),
         6.0,
-        (0, 0, 0),
         "auto",
         False,
         lambda *_: film.cancel(),
@@ -164,4 +215,14 @@ def test_a_video_comes_to_the_page(viewer: Viewer) -> None:
     until(browser, lambda: "FileTransferPart" in browser.told)
     with av.open(io.BytesIO(browser.told["FileTransferPart"]["content"])) as container:
         assert len(list(container.decode(video=0))) == 7
+    browser.told.pop("FileTransferPart")
+    browser.set("Saturation", 0)
+    browser.set("As", "PNG pictures (ZIP)")
+    until(browser, lambda: tab.session.look.enhancing.is_on)
+    browser.messages(0.3)
+    browser.press("Make it")
+    until(browser, lambda: "FileTransferPart" in browser.told)
+    grey = frames_of(browser.told["FileTransferPart"]["content"])[0].astype(int)
+    assert grey.max() > 40
+    assert colorfulness(grey).max() <= 1
     browser.close()
