@@ -34,15 +34,12 @@ class Command:
     ] = None
     bundle: bool = False
     """Write a folder for --target: splats, mesh, levels of detail, physics, how to import them."""
-    lods: tuple[float, ...] | None = None
-    """In a bundle: shares of the triangles in its levels of detail. Default: those that RUN/mesh
-    has, else 0.3 0.1."""
+    lods: Annotated[tuple[float, ...] | None, arg(metavar="X...")] = None
+    """In a bundle: levels' shares of the triangles. Default: RUN/mesh's, else 0.3 0.1."""
     collision: int | None = None
-    """In a bundle: triangles, at most, of the shape for physics. Default: the shape that RUN/mesh
-    has, else 5000."""
+    """In a bundle: most triangles of the shape for physics. Default: RUN/mesh's, else 5000."""
     convex: int | None = None
-    """In a bundle: its convex pieces, at most. Default: for unreal those that RUN/mesh has, else
-    32; for others none."""
+    """In a bundle: its convex pieces, at most. Default for unreal: RUN/mesh's, else 32."""
     pivot: Literal["floor", "middle", "keep"] = "floor"
     """In a bundle: where the origin lies, "floor" being below the middle."""
     sh_degree: Literal[0, 1, 2, 3, 4] | None = None

@@ -235,14 +235,14 @@ def _format_of(path: Path) -> Format:
             start = stream.read(1024)
     except OSError as error:
         raise SplatkitError(f"{path}: cannot be read ({error.strerror})") from error
-    if not start:
-        raise SplatkitError(f"{path}: expected a scene file, but it is empty (0 bytes)")
     for known in FORMATS:
         if known.magic and start.startswith(known.magic) and known.holds in start:
             return known
     for known in FORMATS:
         if not known.magic and path.name.lower().endswith(known.suffix):
             return known
+    if not start:
+        raise SplatkitError(f"{path}: expected a scene file, but it is empty (0 bytes)")
     raise SplatkitError(f"{path}: expected a scene file ({_suffixes()}), got something else")
 
 
